@@ -1,0 +1,28 @@
+package streams
+
+import "time"
+
+// Message is what a sink publishes: one decision, dead letter or advisory.
+type Message struct {
+	Subject string
+	ID      string // the de-duplication id; equal ids carry equal Data
+	Data    []byte
+	TTL     time.Duration // 0: kept by the stream's own limits
+	Trace   string        // traceparent handed through, or ""
+}
+
+// Marker is what a node writes to the app's one marker subject when everything up to an epoch is acknowledged.
+type Marker struct {
+	Epoch     uint64 `json:"epoch"`
+	JournalID string `json:"journal"`
+	EntryHash uint64 `json:"entry_hash,string"`
+	// Offsets holds the next input offset by topic and partition.
+	Offsets map[string]map[int32]int64 `json:"offsets"`
+	Owner   string                     `json:"owner"`
+	LeaseMS int64                      `json:"lease_ms"`   // how long the lease lasts from WrittenMS
+	Written int64                      `json:"written_ms"` // the owner's clock; only compared with that of the reader's with a margin
+	// Floor is the highest stream sequence acknowledged before the first message of Epoch+1 was sent.
+	Floor uint64 `json:"floor"`
+	// Released is true when the owner has ended cleanly: the lease need not be waited out.
+	Released bool `json:"released,omitempty"`
+}
