@@ -1,0 +1,289 @@
+package operators
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+
+	"nudge/streams"
+)
+
+// Config is what a pipeline says about deciding. Every map is keyed by a name that ends up in decisions, subjects and
+// state: renaming an entry starts it afresh.
+type Config struct {
+	Timezone     string                 `yaml:"timezone"` // IANA name; the days of budgets
+	Recommenders map[string]Recommender `yaml:"recommenders"`
+	Offers       map[string]Offer       `yaml:"offers"`
+	Churn        map[string]Churn       `yaml:"churn"`
+	Budgets      map[string]Budget      `yaml:"budgets"`
+	Holdout      Decimal                `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
+	Ignore       map[string]IgnoreRule  `yaml:"ignore"`
+	Limits       Limits                 `yaml:"limits"`
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (c *Config) SetDefaults() {
+	c.Timezone = "UTC"
+	c.Limits.SetDefaults()
+}
+
+// Recommender shows items on an event.
+type Recommender struct {
+	When          []string `yaml:"when" need:"the event types that it answers to"`
+	AtMost        Rate     `yaml:"at_most"`
+	Candidates    []string `yaml:"candidates" allow:"viewed_together|trending"`
+	Size          int      `yaml:"size" allow:"1..50"`
+	Expires       Duration `yaml:"expires" allow:"1s.."`
+	History       int      `yaml:"history" allow:"1..20"` // how many of the customer's last items speak
+	HalfLife      Duration `yaml:"half_life" allow:"1h.."` // of what is viewed together; the same for all recommenders
+	TrendHalfLife Duration `yaml:"trend_half_life" allow:"1m.."`
+	ExcludeBought Duration `yaml:"exclude_bought"`
+}
+
+// SetDefaults fills in what a pipeline need not say. The half-lives: tastes go with the season, trends with the day.
+func (r *Recommender) SetDefaults() {
+	*r = Recommender{
+		Candidates: []string{viewedTogether, trending}, Size: 8, Expires: Duration(10 * time.Minute), History: 6,
+		HalfLife: Duration(14 * day), TrendHalfLife: Duration(day), ExcludeBought: Duration(30 * day),
+	}
+}
+
+// Offer gives a coupon when a customer has fallen silent.
+type Offer struct {
+	When        Quiet    `yaml:"when"`
+	Gives       Gives    `yaml:"gives"`
+	MarginFloor Decimal  `yaml:"margin_floor" allow:"0..1"` // share of what is paid that must stay as margin
+	Consent     string   `yaml:"consent"`                   // purpose that must have been granted; empty: none needed
+	Budget      string   `yaml:"budget" need:"the budget that pays for it"`
+	Cooldown    Duration `yaml:"cooldown"` // between two coupons of this offer for one customer
+	Expires     Duration `yaml:"expires" allow:"1m.."`
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (o *Offer) SetDefaults() {
+	*o = Offer{Cooldown: Duration(7 * day), Expires: Duration(72 * time.Hour)}
+	o.When.SetDefaults()
+}
+
+// Quiet is the moment at which a customer has been silent for some time after one event and without another.
+type Quiet struct {
+	Quiet  Duration `yaml:"quiet" need:"how long the customer must have been silent" allow:"1s.."`
+	After  string   `yaml:"after"`
+	Unless string   `yaml:"unless"`
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (q *Quiet) SetDefaults() {
+	q.After, q.Unless = streams.ProductAdded.String(), streams.OrderCompleted.String()
+}
+
+// Gives is what a coupon gives: exactly one of PercentOff, AmountOff and FreeShipping.
+type Gives struct {
+	PercentOff   Decimal `yaml:"percent_off" allow:"0..100"`
+	AtMost       Decimal `yaml:"at_most"` // of PercentOff, in units of currency
+	AmountOff    Decimal `yaml:"amount_off"`
+	FreeShipping bool    `yaml:"free_shipping"`
+	Costs        Decimal `yaml:"costs"` // what shipping costs the shop
+}
+
+// Churn raises an alert when a customer's silence is unlikely for their own rhythm of purchases.
+type Churn struct {
+	After     string   `yaml:"after"`
+	Threshold float64  `yaml:"threshold" allow:"0..1"` // alert at this probability of having left
+	Clear     float64  `yaml:"clear" allow:"0..1"`     // and not again before it has fallen to this one
+	MinOrders int      `yaml:"min_orders" allow:"1..100"`
+	Check     Duration `yaml:"check" allow:"1m.."`
+	Horizon   Duration `yaml:"horizon" allow:"1d.."` // what the alert's expected value looks ahead
+	Expires   Duration `yaml:"expires" allow:"1m.."`
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (c *Churn) SetDefaults() {
+	*c = Churn{After: streams.OrderCompleted.String(), Threshold: 0.8, Clear: 0.6, MinOrders: 2,
+		Check: Duration(day), Horizon: Duration(45 * day), Expires: Duration(7 * day)}
+}
+
+// Budget is money that offers may spend, in units of the pipeline's currency. Zero means no limit of that sort.
+type Budget struct {
+	Total Decimal `yaml:"total"`
+	Daily Decimal `yaml:"daily"`
+}
+
+// IgnoreRule keeps traffic out of every model and state. It either matches fields (context.* and trait.*, each with the
+// values that match; all fields must match) or counts events of one customer.
+type IgnoreRule struct {
+	MoreThan int                 `yaml:"more_than" allow:"0..1000000"`
+	Per      Duration            `yaml:"per"`
+	Match    map[string][]string `yaml:",inline"`
+}
+
+// Limits bound what is kept.
+type Limits struct {
+	Users   int `yaml:"users" allow:"1000.."`
+	Items   int `yaml:"items" allow:"100..16000000"`
+	History int `yaml:"history" allow:"1..200"` // distinct items remembered per customer
+	Cart    int `yaml:"cart" allow:"1..200"`
+	Bought  int `yaml:"bought" allow:"1..500"`
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (l *Limits) SetDefaults() {
+	*l = Limits{Users: 5_000_000, Items: 500_000, History: 16, Cart: 20, Bought: 40}
+}
+
+const day = 24 * time.Hour
+
+// Duration is a time.Duration that is written with units up to weeks: 30s, 10m, 72h, 7d, 2w.
+type Duration time.Duration
+
+// MS is the duration in milliseconds.
+func (d Duration) MS() int64 { return int64(d) / int64(time.Millisecond) }
+
+// String writes the duration in the largest unit that divides it.
+func (d Duration) String() string {
+	for _, u := range durationUnits {
+		if d != 0 && d%Duration(u.length) == 0 {
+			return strconv.FormatInt(int64(d)/int64(u.length), 10) + u.name
+		}
+	}
+	return time.Duration(d).String()
+}
+
+// MarshalText is the inverse of UnmarshalText.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads numbers with units, largest first: 1h30m, 7d. A day is 24 hours.
+func (d *Duration) UnmarshalText(text []byte) error {
+	bad := errors.New("want a duration with a unit of w, d, h, m, s or ms, such as 30m or 7d")
+	rest := string(text)
+	if rest == "0" {
+		*d = 0
+		return nil
+	}
+	if rest == "" {
+		return bad
+	}
+	var total float64
+	for rest != "" {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789."))
+		end := digits + len(rest[digits:]) - len(strings.TrimLeft(rest[digits:], "abcdefghijklmnopqrstuvwxyz"))
+		n, err := strconv.ParseFloat(rest[:digits], 64)
+		if err != nil {
+			return bad
+		}
+		length := time.Duration(0)
+		for _, u := range durationUnits {
+			if u.name == rest[digits:end] {
+				length = u.length
+			}
+		}
+		if length == 0 {
+			return bad
+		}
+		total += n * float64(length)
+		rest = rest[end:]
+	}
+	if total >= math.MaxInt64 {
+		return errors.New("want a duration of at most 292 years")
+	}
+	*d = Duration(total)
+	return nil
+}
+
+var durationUnits = []struct {
+	name   string
+	length time.Duration
+}{{"w", 7 * day}, {"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
+
+// Decimal is a decimal number held as millionths: money, a percentage, a share.
+type Decimal int64
+
+// Float is the number as a float64, for what is published.
+func (d Decimal) Float() float64 { return float64(d) / streams.Micro }
+
+// String writes the number without trailing zeros.
+func (d Decimal) String() string {
+	sign, u := "", uint64(d)
+	if d < 0 {
+		sign, u = "-", -u
+	}
+	s := strconv.FormatUint(u/streams.Micro, 10)
+	if f := u % streams.Micro; f != 0 {
+		s += "." + strings.TrimRight(fmt.Sprintf("%06d", f), "0")
+	}
+	return sign + s
+}
+
+// MarshalText is the inverse of UnmarshalText.
+func (d Decimal) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads a number that is not negative, up to 10^9, with at most six decimals.
+func (d *Decimal) UnmarshalText(text []byte) error {
+	whole, fraction, _ := strings.Cut(string(text), ".")
+	w, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil || len(fraction) > 6 || w > 1_000_000_000 {
+		return errors.New("want a number from 0 to 1000000000 with at most six decimals, such as 5000 or 0.15")
+	}
+	f := uint64(0)
+	if fraction != "" {
+		if f, err = strconv.ParseUint((fraction + "000000")[:6], 10, 64); err != nil {
+			return errors.New("want decimals after the point, such as 0.15")
+		}
+	}
+	*d = Decimal(w*streams.Micro + f)
+	return nil
+}
+
+// of is the share d of x, rounded down. Both are not negative.
+func (d Decimal) of(x int64) int64 {
+	hi, lo := bits.Mul64(uint64(d), uint64(x))
+	if hi >= streams.Micro {
+		return math.MaxInt64
+	}
+	q, _ := bits.Div64(hi, lo, streams.Micro)
+	return int64(min(q, math.MaxInt64))
+}
+
+// Rate is a number of times per span: 1 per 30s. The zero Rate is no limit.
+type Rate struct {
+	N   int
+	Per Duration
+}
+
+// String writes the rate as it is read.
+func (r Rate) String() string {
+	if r.N == 0 {
+		return ""
+	}
+	return strconv.Itoa(r.N) + " per " + r.Per.String()
+}
+
+// MarshalText is the inverse of UnmarshalText.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads "1 per 30s".
+func (r *Rate) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*r = Rate{}
+		return nil
+	}
+	bad := errors.New("want a number of times per duration, such as 1 per 30s")
+	count, span, ok := strings.Cut(string(text), " per ")
+	if !ok {
+		return bad
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(count))
+	if err != nil || n < 1 || n > 255 {
+		return bad
+	}
+	var per Duration
+	if per.UnmarshalText([]byte(strings.TrimSpace(span))) != nil || per <= 0 {
+		return bad
+	}
+	*r = Rate{N: n, Per: per}
+	return nil
+}
