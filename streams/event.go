@@ -64,9 +64,8 @@ type Context struct {
 
 // Event is one decoded and validated event.
 //
-// Its strings and Props alias the buffer of the record it was decoded from (or a buffer of the decoder's
-// own where JSON escapes had to be undone). They stay valid while the record does; whoever keeps one
-// longer clones it.
+// Its strings and Props alias the buffer of the record it was decoded from, or memory of their own where JSON escapes
+// had to be undone. They stay valid while the record does; whoever keeps one longer clones it.
 type Event struct {
 	Type Type
 	Name string // the type as sent in native spelling, e.g. "product.viewed" or "custom.wheel_spun"

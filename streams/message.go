@@ -1,6 +1,12 @@
 package streams
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrFenced says that another owner has written the marker: this node must not publish any more.
+var ErrFenced = errors.New("another node owns this app now; stop it or wait until its lease has ended, then start this one again")
 
 // Message is what a sink publishes: one decision, dead letter or advisory.
 type Message struct {

@@ -1,0 +1,612 @@
+package streams
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/bits"
+	"strings"
+	"unicode/utf8"
+)
+
+// Format is the form in which the records of a topic are sent.
+type Format uint8
+
+// The formats.
+const (
+	Native Format = iota
+	Segment
+)
+
+var formatNames = [...]string{Native: "native", Segment: "segment"}
+
+func (f Format) String() string {
+	if int(f) < len(formatNames) {
+		return formatNames[f]
+	}
+	return fmt.Sprintf("format(%d)", uint8(f))
+}
+
+// ParseFormat returns the format of that name.
+func ParseFormat(name string) (Format, error) {
+	for f, n := range formatNames {
+		if n == name {
+			return Format(f), nil
+		}
+	}
+	return 0, fmt.Errorf("streams: no format %q: want one of %s", name, strings.Join(formatNames[:], ", "))
+}
+
+// Decoder makes events of records. It keeps buffers between records, so it serves one goroutine; events do not refer to
+// those buffers.
+type Decoder struct {
+	Strict bool // refuse top-level fields that the schema does not know
+
+	format Format
+
+	fault *Fault
+	keys  []string // keys of the objects being read, innermost last; never seen by events
+	many  map[string]struct{}
+	set   fieldSet         // fields given, other than null
+	span  [numProps][2]int // where the props that some type needs stand
+	has   uint32           // those that are there, other than null: 1<<prop
+}
+
+// NewDecoder returns a decoder of records in that format.
+func NewDecoder(format Format) *Decoder {
+	return &Decoder{format: format}
+}
+
+// Decode makes *e the event that r holds, or says why r holds none; *e is then undefined. e's Lines are overwritten, all
+// else that an event refers to is the record's memory or fresh.
+//
+// The text is checked whole: where a record is no JSON and has a wrong field besides, the fault is json. Null is read as
+// absent. Which rules hold is said by the tables in schema.go.
+func (d *Decoder) Decode(r *Record, e *Event) *Fault {
+	b := r.Value
+	if len(b) > 5 && b[0] == 0 {
+		b = b[5:] // magic byte and schema id of a schema registry
+	}
+	if len(b) > MaxEventBytes {
+		return &Fault{FaultTooLarge, fmt.Sprintf("record of %d bytes: want at most %d", len(b), MaxEventBytes)}
+	}
+	if !utf8.Valid(b) {
+		return utf8Fault(b)
+	}
+	if d.format == Segment {
+		return d.segment(b, e)
+	}
+	return d.native(b, e)
+}
+
+// native decodes the JSON text of a native event.
+func (d *Decoder) native(b []byte, e *Event) *Fault {
+	if d.event(b, e) && d.check(b, e) {
+		return nil
+	}
+	if d.fault.Reason != FaultJSON && d.fault.Reason != FaultUTF8 && !json.Valid(b) {
+		if end := skipValue(b, skipSpace(b, 0), -1); end < 0 {
+			d.syntax(b, end)
+		} else {
+			d.syntax(b, ^skipSpace(b, end))
+		}
+	}
+	return d.fault
+}
+
+// CheckTime returns the time of an event that was appended at appendMS, corrected for the skew of the sender's clock as
+// time + (append - sent), and refuses one that lies more than five minutes after appendMS or before 1970.
+func CheckTime(e *Event, appendMS int64) (timeMS int64, f *Fault) {
+	timeMS = e.TimeMS
+	if e.SentMS != 0 {
+		timeMS += appendMS - e.SentMS
+	}
+	if timeMS-appendMS > MaxFutureMS {
+		return 0, &Fault{FaultFuture, fmt.Sprintf(`field "time": want at most 5 min after the record's append time %s, got %s`,
+			AppendTime(nil, appendMS), AppendTime(nil, timeMS))}
+	}
+	if timeMS < 0 {
+		return 0, &Fault{FaultTime, fmt.Sprintf(`field "time": want 1970 or later, got %s after correction by "sent"`, AppendTime(nil, timeMS))}
+	}
+	return timeMS, nil
+}
+
+// failf notes the fault. Always false, so that a reader can return it.
+func (d *Decoder) failf(reason, format string, args ...any) bool {
+	d.fault = &Fault{reason, fmt.Sprintf(format, args...)}
+	return false
+}
+
+// syntax notes that the byte at ^end can't stand there, which is how the scanner reports it. Always -1.
+func (d *Decoder) syntax(b []byte, end int) int {
+	p := ^end
+	switch {
+	case end == tooDeep:
+		d.failf(FaultLimit, "nested too deep: want at most %d levels", maxUnknownDepth)
+	case p >= len(b):
+		d.failf(FaultJSON, "unexpected end after %d bytes", len(b))
+	case b[p] == '\\' && p+1 < len(b) && b[p+1] == 'u':
+		d.failf(FaultUTF8, `byte %d: lone surrogate \u%s`, p, b[p+2:p+6])
+	default:
+		r, _ := utf8.DecodeRune(b[p:])
+		d.failf(FaultJSON, "byte %d: unexpected %q", p, r)
+	}
+	return -1
+}
+
+func utf8Fault(b []byte) *Fault {
+	p := 0
+	for p < len(b) {
+		r, n := utf8.DecodeRune(b[p:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		p += n
+	}
+	return &Fault{FaultUTF8, fmt.Sprintf("byte %d: 0x%02x is no UTF-8", p, b[p])}
+}
+
+// wrong notes that the value at p is of a type that the field does not take. If it is no JSON at all, that is the fault.
+// Always -1.
+func (d *Decoder) wrong(b []byte, p int, path, want string) int {
+	end := skipValue(b, p, -1)
+	if end < 0 {
+		return d.syntax(b, end)
+	}
+	d.failf(FaultType, "field %q: want %s, got %s", path, want, excerpt(b[p:end]))
+	return -1
+}
+
+// excerpt cuts what was found down to what a message can hold.
+func excerpt(b []byte) string {
+	const most = 64
+	if len(b) <= most {
+		return string(b)
+	}
+	n := most
+	for n > 0 && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return string(b[:n]) + "…"
+}
+
+// event reads the text of an event into *e and the decoder's notes.
+func (d *Decoder) event(b []byte, e *Event) bool {
+	*e = Event{Lines: e.Lines[:0]}
+	d.set, d.has, d.fault, d.keys = 0, 0, nil, d.keys[:0]
+	var seen fieldSet
+	var item Line
+	item.Quantity = 1
+
+	p := skipSpace(b, 0)
+	if p >= len(b) {
+		return d.syntax(b, ^p) >= 0
+	}
+	if b[p] != '{' {
+		if end := skipValue(b, p, -1); end < 0 {
+			return d.syntax(b, end) >= 0
+		}
+		return d.failf(FaultType, "want a JSON object, got %s", excerpt(b[p:]))
+	}
+	p = skipSpace(b, p+1)
+	for first := true; ; first = false {
+		if p >= len(b) {
+			return d.syntax(b, ^p) >= 0
+		}
+		if first && b[p] == '}' {
+			p++
+			break
+		}
+		var key string
+		if key, p = d.key(b, p); p < 0 {
+			return false
+		}
+		f, known := fieldOf(key)
+		if !known {
+			if p = d.unknown(b, p, key); p < 0 {
+				return false
+			}
+			e.Unknown++
+		} else {
+			if seen.has(f) {
+				return d.failf(FaultDuplicate, "field %q is given twice", key)
+			}
+			seen |= 1 << f
+			if p >= len(b) {
+				return d.syntax(b, ^p) >= 0
+			}
+			if b[p] == 'n' {
+				if p = scanWord(b, p, "null"); p < 0 {
+					return d.syntax(b, p) >= 0
+				}
+			} else {
+				d.set |= 1 << f
+				if p = d.field(b, p, f, e, &item); p < 0 {
+					return false
+				}
+			}
+		}
+		if p < len(b) && b[p] == ',' { // no space before it, as most write it
+			p++
+			if p < len(b) && b[p] != '"' {
+				p = skipSpace(b, p)
+			}
+			continue
+		}
+		p = skipSpace(b, p)
+		if p < len(b) && b[p] == '}' {
+			p++
+			break
+		}
+		if p >= len(b) || b[p] != ',' {
+			return d.syntax(b, ^p) >= 0
+		}
+		p = skipSpace(b, p+1)
+	}
+	if p = skipSpace(b, p); p != len(b) {
+		return d.syntax(b, ^p) >= 0
+	}
+	d.joinLines(e, item)
+	return true
+}
+
+// joinLines makes item, price and quantity beside each other a line. Where a type is about one item, that item comes first
+// even if the sender lists others; else a list of items speaks for itself.
+func (d *Decoder) joinLines(e *Event, item Line) {
+	if item.ID == "" {
+		return
+	}
+	if len(e.Lines) == 0 {
+		e.Lines = append(e.Lines, item)
+		return
+	}
+	if !rules[e.Type].needs.has(fieldItem) {
+		return
+	}
+	for i := range e.Lines {
+		if l := &e.Lines[i]; l.ID == item.ID {
+			item.Position = l.Position
+			if !item.HasPrice {
+				item.Price, item.HasPrice = l.Price, l.HasPrice
+			}
+			copy(e.Lines[1:i+1], e.Lines[:i])
+			e.Lines[0] = item
+			return
+		}
+	}
+	e.Lines = append(e.Lines, Line{})
+	copy(e.Lines[1:], e.Lines)
+	e.Lines[0] = item
+}
+
+func fieldOf(key string) (field, bool) {
+	switch key {
+	case "id":
+		return fieldID, true
+	case "type":
+		return fieldType, true
+	case "time":
+		return fieldTime, true
+	case "sent":
+		return fieldSent, true
+	case "user":
+		return fieldUser, true
+	case "anon":
+		return fieldAnon, true
+	case "session":
+		return fieldSession, true
+	case "item":
+		return fieldItem, true
+	case "price":
+		return fieldPrice, true
+	case "quantity":
+		return fieldQuantity, true
+	case "items":
+		return fieldItems, true
+	case "value":
+		return fieldValue, true
+	case "currency":
+		return fieldCurrency, true
+	case "decision":
+		return fieldDecision, true
+	case "context":
+		return fieldContext, true
+	case "props":
+		return fieldProps, true
+	case "v":
+		return fieldV, true
+	}
+	return 0, false
+}
+
+// key reads a key and its colon and returns where the value starts.
+func (d *Decoder) key(b []byte, p int) (string, int) {
+	if p >= len(b) || b[p] != '"' {
+		return "", d.syntax(b, ^p)
+	}
+	end, escaped := scanString(b, p+1)
+	if end < 0 {
+		return "", d.syntax(b, end)
+	}
+	key := text(b[p+1 : end])
+	if escaped {
+		key = unescape(b[p+1 : end])
+	}
+	p = end + 1
+	if p < len(b) && b[p] != ':' {
+		p = skipSpace(b, p)
+	}
+	if p >= len(b) || b[p] != ':' {
+		return "", d.syntax(b, ^p)
+	}
+	p++
+	if p < len(b) && b[p] <= ' ' {
+		p = skipSpace(b, p)
+	}
+	return key, p
+}
+
+// push notes an unknown key of the top level and reports whether it is the first of its name. A record may hold thousands.
+func (d *Decoder) push(key string) bool {
+	const few = 32
+	switch n := len(d.keys); {
+	case n < few:
+		for _, k := range d.keys {
+			if k == key {
+				return false
+			}
+		}
+	case n == few:
+		if d.many == nil {
+			d.many = make(map[string]struct{})
+		}
+		clear(d.many)
+		for _, k := range d.keys {
+			d.many[k] = struct{}{}
+		}
+		fallthrough
+	default:
+		if _, ok := d.many[key]; ok {
+			return false
+		}
+		d.many[key] = struct{}{}
+	}
+	d.keys = append(d.keys, key)
+	return true
+}
+
+// unknown skips the value of a top-level field that the schema does not know.
+func (d *Decoder) unknown(b []byte, p int, key string) int {
+	if d.Strict {
+		d.failf(FaultUnknown, "field %q: want one of %s (strict mode)", excerpt([]byte(key)), strings.Join(fieldNames[:], " "))
+		return -1
+	}
+	if !d.push(key) {
+		d.failf(FaultDuplicate, "field %q is given twice", excerpt([]byte(key)))
+		return -1
+	}
+	end := skipValue(b, p, maxUnknownDepth)
+	if end < 0 {
+		return d.syntax(b, end)
+	}
+	return end
+}
+
+// field reads the value of a known field, which is not null.
+func (d *Decoder) field(b []byte, p int, f field, e *Event, item *Line) int {
+	switch f {
+	case fieldID:
+		e.ID, p = d.id(b, p, "id")
+	case fieldType:
+		var name string
+		if name, p = d.str(b, p, "type"); p >= 0 {
+			e.Type = ParseType(name)
+			switch e.Type {
+			case Invalid:
+				d.failf(FaultEvent, "field \"type\": want one of the types of version 1 or custom.<a-z0-9_>, got %q", excerpt([]byte(name)))
+				return -1
+			case Custom:
+				e.Name = name
+			default:
+				e.Name = typeNames[e.Type]
+			}
+		}
+	case fieldTime:
+		e.TimeMS, p = d.time(b, p, "time")
+	case fieldSent:
+		e.SentMS, p = d.time(b, p, "sent")
+	case fieldUser:
+		e.User, p = d.identity(b, p, "user")
+	case fieldAnon:
+		e.Anon, p = d.identity(b, p, "anon")
+	case fieldSession:
+		e.Session, p = d.id(b, p, "session")
+	case fieldItem:
+		item.ID, p = d.id(b, p, "item")
+	case fieldPrice:
+		item.HasPrice = true
+		item.Price, p = d.money(b, p, "price")
+	case fieldQuantity:
+		item.Quantity, p = d.whole(b, p, "quantity", 0, MaxQuantity)
+	case fieldItems:
+		p = d.lines(b, p, e)
+	case fieldValue:
+		e.HasValue = true
+		e.Value, p = d.money(b, p, "value")
+	case fieldCurrency:
+		if e.Currency, p = d.str(b, p, "currency"); p >= 0 && !currencyCode(e.Currency) {
+			d.failf(FaultCurrency, "field \"currency\": want three capital letters of ISO 4217, got %q", excerpt([]byte(e.Currency)))
+			return -1
+		}
+	case fieldDecision:
+		if e.Decision, p = d.str(b, p, "decision"); p >= 0 && (len(e.Decision) == 0 || len(e.Decision) > maxDecisionBytes) {
+			d.failf(FaultLimit, "field \"decision\": want 1 to %d bytes, got %d", maxDecisionBytes, len(e.Decision))
+			return -1
+		}
+	case fieldContext:
+		p = d.context(b, p, &e.Context)
+	case fieldProps:
+		if b[p] != '{' {
+			return d.wrong(b, p, "props", "an object")
+		}
+		start := p
+		if p = d.props(b, p, 1, &propsBounds); p >= 0 {
+			e.Props = Props(b[start:p:p])
+		}
+	case fieldV:
+		var v int32
+		if v, p = d.whole(b, p, "v", -1e9, 1e9); p >= 0 && v != 1 {
+			d.failf(FaultVersion, "field \"v\": want 1, got %d", v)
+			return -1
+		}
+	}
+	return p
+}
+
+func currencyCode(s string) bool {
+	return len(s) == 3 && s[0]-'A' < 26 && s[1]-'A' < 26 && s[2]-'A' < 26
+}
+
+// str reads a string.
+func (d *Decoder) str(b []byte, p int, path string) (string, int) {
+	if p >= len(b) || b[p] != '"' {
+		return "", d.wrong(b, p, path, "a string")
+	}
+	end, escaped := scanString(b, p+1)
+	if end < 0 {
+		return "", d.syntax(b, end)
+	}
+	if escaped {
+		return unescape(b[p+1 : end]), end + 1
+	}
+	return text(b[p+1 : end]), end + 1
+}
+
+// id reads a string of 1 to MaxIDBytes.
+func (d *Decoder) id(b []byte, p int, path string) (string, int) {
+	s, p := d.str(b, p, path)
+	if p >= 0 && uint(len(s)-1) >= MaxIDBytes {
+		d.failf(FaultLimit, "field %q: want 1 to %d bytes, got %d", path, MaxIDBytes, len(s))
+		return "", -1
+	}
+	return s, p
+}
+
+// identity reads the id of a customer.
+func (d *Decoder) identity(b []byte, p int, path string) (string, int) {
+	s, p := d.str(b, p, path)
+	switch {
+	case p < 0:
+	case uint(len(s)-1) >= MaxIDBytes:
+		d.failf(FaultIdentity, "field %q: want 1 to %d bytes, got %d", path, MaxIDBytes, len(s))
+		return "", -1
+	case nobody(s):
+		d.failf(FaultIdentity, "field %q: %q names nobody: leave the field out", path, s)
+		return "", -1
+	}
+	return s, p
+}
+
+// nobody reports whether s is what a program writes for an id that it does not have.
+func nobody(s string) bool {
+	switch len(s) {
+	case 1:
+		return s == "0"
+	case 3:
+		return strings.EqualFold(s, "nan")
+	case 4:
+		return strings.EqualFold(s, "null") || strings.EqualFold(s, "none")
+	case 9:
+		return strings.EqualFold(s, "undefined")
+	case 15:
+		return strings.EqualFold(s, "[object Object]")
+	}
+	return false
+}
+
+// number reads a number as text.
+func (d *Decoder) number(b []byte, p int, path string) ([]byte, int) {
+	if p >= len(b) || b[p] != '-' && b[p]-'0' > 9 {
+		return nil, d.wrong(b, p, path, "a number")
+	}
+	end := scanNumber(b, p)
+	if end < 0 {
+		return nil, d.syntax(b, end)
+	}
+	return b[p:end], end
+}
+
+// money reads a price.
+func (d *Decoder) money(b []byte, p int, path string) (int64, int) {
+	t, p := d.number(b, p, path)
+	if p < 0 {
+		return 0, -1
+	}
+	micro, ok := parseMicro(t)
+	if !ok || micro < 0 || t[0] == '-' && !zero(t) {
+		d.failf(FaultPrice, "field %q: want a number from 0 to 10^9, got %s", path, excerpt(t))
+		return 0, -1
+	}
+	return micro, p
+}
+
+func zero(number []byte) bool {
+	mant, _, _, _ := decimal(number)
+	return mant == 0
+}
+
+// whole reads a whole number from least to most.
+func (d *Decoder) whole(b []byte, p int, path string, least, most int64) (int32, int) {
+	t, p := d.number(b, p, path)
+	if p < 0 {
+		return 0, -1
+	}
+	n, ok := int64(t[0]-'0'), len(t) == 1
+	if !ok {
+		n, ok = parseWhole(t)
+	}
+	if !ok || n < least || n > most {
+		d.failf(FaultLimit, "field %q: want a whole number from %d to %d, got %s", path, least, most, excerpt(t))
+		return 0, -1
+	}
+	return int32(n), p
+}
+
+// time reads an RFC 3339 string or Unix milliseconds.
+func (d *Decoder) time(b []byte, p int, path string) (int64, int) {
+	if p < len(b) && b[p] == '"' {
+		s, p := d.str(b, p, path)
+		if p < 0 {
+			return 0, -1
+		}
+		ms, ok := ParseTime(s)
+		if !ok || ms < 0 {
+			d.failf(FaultTime, "field %q: want RFC 3339 with a zone from 1970 on, or Unix milliseconds, got %q", path, excerpt([]byte(s)))
+			return 0, -1
+		}
+		return ms, p
+	}
+	if p >= len(b) || b[p] != '-' && b[p]-'0' > 9 {
+		return 0, d.wrong(b, p, path, "an RFC 3339 string or Unix milliseconds")
+	}
+	t, p := d.number(b, p, path)
+	if p < 0 {
+		return 0, -1
+	}
+	ms, ok := parseWhole(t)
+	if !ok || ms < 0 || ms > maxMS {
+		d.failf(FaultTime, "field %q: want whole Unix milliseconds from 0 to %d, got %s", path, int64(maxMS), excerpt(t))
+		return 0, -1
+	}
+	return ms, p
+}
+
+// given lists the fields of a set by name.
+func (s fieldSet) String() string {
+	var names []string
+	for s != 0 {
+		f := bits.TrailingZeros32(uint32(s))
+		names = append(names, fieldNames[f])
+		s &^= 1 << f
+	}
+	return strings.Join(names, ", ")
+}
