@@ -1,0 +1,87 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/zap"
+)
+
+// ErrNobody says that no running node answers requests of the app.
+var ErrNobody = errors.New("no running node answers")
+
+// Handler answers a request. It is called from several goroutines, one per endpoint.
+type Handler func(subject string, data []byte) ([]byte, error)
+
+// Service answers requests of one app: a NATS micro service, so that `nats micro` lists it.
+type Service struct {
+	log   *zap.Logger
+	app   string
+	svc   micro.Service
+	group micro.Group
+}
+
+// Serve starts the service of the app in the group nudge.<app>.api. It has no endpoints yet. version is nudge's own, in
+// the form 1.2.3.
+func (c *Conn) Serve(app, version string) (*Service, error) {
+	svc, err := micro.AddService(c.nc, micro.Config{
+		Name:        "nudge-" + app,
+		Version:     version,
+		Description: "answers for the app " + app,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("streams/nats: serve %s: %w", app, err)
+	}
+	return &Service{log: c.log, app: app, svc: svc, group: svc.AddGroup(APIGroup(app))}, nil
+}
+
+// APIGroup is the subject that the endpoints of an app stand under.
+func APIGroup(app string) string { return "nudge." + app + ".api" }
+
+// Handle answers requests on nudge.<app>.api.<name>.
+func (s *Service) Handle(name string, handler Handler) error {
+	err := s.group.AddEndpoint(strings.ReplaceAll(name, ".", "-"), micro.HandlerFunc(func(r micro.Request) {
+		answer, err := handler(r.Subject(), r.Data())
+		if err != nil {
+			err = r.Error("500", err.Error(), nil)
+		} else {
+			err = r.Respond(answer)
+		}
+		if err != nil {
+			s.log.Warn("an answer was not sent", zap.String("subject", r.Subject()), zap.Error(err))
+		}
+	}), micro.WithEndpointSubject(name))
+	if err != nil {
+		return fmt.Errorf("streams/nats: serve %s.%s: %w", APIGroup(s.app), name, err)
+	}
+	return nil
+}
+
+// Stop ends the service; requests that are being answered are finished.
+func (s *Service) Stop() error { return s.svc.Stop() }
+
+// Request asks a running node, e.g. on nudge.shop.api.status; without a deadline it waits 5 s. An error of its handler is returned as one.
+func (c *Conn) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {
+	timeout := requestTimeout
+	if at, ok := ctx.Deadline(); ok {
+		timeout = time.Until(at)
+	}
+	ctx, cancel := c.within(ctx, timeout)
+	defer cancel()
+	msg, err := c.nc.RequestWithContext(ctx, subject, data)
+	switch {
+	case errors.Is(err, client.ErrNoResponders):
+		return nil, fmt.Errorf("streams/nats: request %s: %w", subject, ErrNobody)
+	case err != nil:
+		return nil, fmt.Errorf("streams/nats: request %s: %w", subject, offline(ctx, err))
+	}
+	if text := msg.Header.Get(micro.ErrorHeader); text != "" {
+		return nil, fmt.Errorf("streams/nats: request %s: answered with the error: %s", subject, text)
+	}
+	return msg.Data, nil
+}
