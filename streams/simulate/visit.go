@@ -1,0 +1,514 @@
+package simulate
+
+import "math"
+
+// phase is where in a visit a person stands: what the next step will do.
+type phase uint8
+
+const (
+	entering phase = iota
+	browsing
+	looking
+	adding
+	atCart
+	atCheckout
+	paying
+	crawling
+)
+
+// fate overrides chance where a potential outcome has already been drawn.
+type fate uint8
+
+const (
+	fateOpen fate = iota
+	fateBuy
+	fateLook // a recommended item that will not be bought, now that it is looked at
+)
+
+// begin opens a visit and takes its first step.
+func (w *World) begin(p *person) {
+	w.open(p)
+	if p.cartN > 0 && w.now-p.cartMS > 3*dayMS {
+		p.cartN, p.abandoned, p.returnMS = 0, false, 0
+	}
+	if p.returnMS != 0 && p.returnMS <= w.now {
+		p.phase, p.fate, p.returnMS = atCart, fateBuy, 0
+	}
+	switch p.role {
+	case known:
+		p.logged = w.rand.Float64() >= w.shop.AnonymousShare
+		if p.orders == 0 && p.arrivedMS > w.startMS {
+			p.logged = p.logged && w.rand.Float64() < 0.3 // they have no account yet
+		}
+		if p.regular {
+			p.logged, p.fate, p.patience = true, fateBuy, 20
+		}
+	case staff:
+		p.logged = true
+	case bot:
+		p.phase, p.patience = crawling, int8(20+w.rand.IntN(60))
+	}
+	if p.logged {
+		w.login(p)
+	}
+	w.goOn(p, w.step(p))
+}
+
+// open resets what belongs to one visit.
+func (w *World) open(p *person) {
+	w.as(p)
+	p.active, p.logged, p.phase, p.fate, p.from, p.coupon = true, false, entering, fateOpen, "", nil
+	p.declined = 0
+	p.stamp++
+	p.visit++
+	p.lastMS = w.now
+	p.urgent = p.role == known && p.needMS <= w.now
+	p.patience = int8(1 + w.rand.IntN(3))
+	if p.urgent {
+		p.patience += 3
+	}
+	if p.casualNextMS <= w.now {
+		p.casualNextMS = w.now + int64(w.rand.ExpFloat64()*p.casualMS) + minuteMS
+	}
+}
+
+// login makes a person known to the stream: the device's anonymous id becomes the account's.
+func (w *World) login(p *person) {
+	p.logged = true
+	if p.anonUsed {
+		w.writeMerged(p)
+		p.anonUsed = false
+		p.anonK++
+	}
+	if !p.registered {
+		p.registered = true
+		w.writeTraits(p)
+		if p.role == known {
+			w.writeConsent(p, map[bool]string{true: "granted", false: "denied"}[p.consent])
+		}
+	}
+}
+
+// goOn plans the next step of a visit, or ends it.
+func (w *World) goOn(p *person, gap int64) {
+	if gap < 0 {
+		w.finish(p)
+		return
+	}
+	w.plan(w.now+gap, doStep, p.slot, p.stamp)
+}
+
+// pause draws how long somebody takes over something, around a median of so many seconds.
+func (w *World) pause(p *person, seconds float64) int64 {
+	return int64(seconds*1000*math.Exp(0.7*w.rand.NormFloat64())) + 200
+}
+
+// step does the next thing of a visit and returns the time until the one after it in milliseconds, or -1 at the end.
+// All it changes, besides the stream, is p and (when something is ordered) the world's stock: walk relies on that.
+func (w *World) step(p *person) int64 {
+	w.as(p)
+	switch p.phase {
+	case entering:
+		return w.enter(p)
+	case browsing:
+		return w.browse(p)
+	case looking:
+		return w.look(p)
+	case adding:
+		return w.add(p)
+	case atCart:
+		return w.viewCart(p)
+	case atCheckout:
+		if !p.logged && p.role == known {
+			w.login(p)
+		}
+		w.writeCart(p, "checkout.started")
+		p.phase = paying
+		return w.pause(p, 20)
+	case paying:
+		if p.fate == fateBuy || p.fate == fateOpen && p.role != staff && w.chance(1+w.willingness(p)) {
+			w.order(p)
+			p.phase = browsing
+			if w.rand.Float64() < 0.1 && !p.regular {
+				p.fate, p.patience = fateOpen, 1
+				return w.pause(p, 15)
+			}
+		}
+		return -1
+	default:
+		return w.crawl(p)
+	}
+}
+
+func (w *World) enter(p *person) int64 {
+	w.writePage(p)
+	p.focus = uint8(w.wanted(p))
+	p.phase = browsing
+	if p.cartN > 0 && w.rand.Float64() < 0.5 && !(p.abandoned && w.now-p.cartMS < dayMS) {
+		p.phase = atCart
+	} else if w.rand.Float64() < 0.12 {
+		// A deep link: they land on an item.
+		w.lookAt(p, w.popular(int(p.focus)))
+	}
+	return w.pause(p, 5)
+}
+
+// wanted chooses the category of a visit.
+func (w *World) wanted(p *person) int {
+	season := w.season()
+	best, most := 0, float32(math.Inf(-1))
+	for c := range p.taste {
+		u := p.taste[c] + season[c] + w.gumbel()
+		if p.urgent && int(p.need) == c {
+			u += 5
+		}
+		if u > most {
+			best, most = c, u
+		}
+	}
+	return best
+}
+
+func (w *World) lookAt(p *person, i uint32) {
+	p.item, p.itemNo, p.phase = i, w.items[i].no, looking
+}
+
+// browse shows a list and lets the person choose from it: the largest utility, or none.
+func (w *World) browse(p *person) int64 {
+	if p.patience <= 0 {
+		if p.cartN > 0 && p.cartMS >= p.lastMS {
+			p.phase = atCart
+			return w.pause(p, 4)
+		}
+		return -1
+	}
+	if w.rand.Float64() < 0.2 {
+		w.writeSearch(p)
+	}
+	n := 4 + w.rand.IntN(maxList-3)
+	list := w.list[:0]
+	for tries := 0; len(list) < n && tries < 3*n; tries++ {
+		i := w.popular(int(p.focus))
+		if !contains(list, i) {
+			list = append(list, i)
+		}
+	}
+	w.writeList(p, list)
+
+	outside := 1.6 + w.gumbel()
+	if p.urgent || p.fate == fateBuy {
+		outside -= 1.5
+	}
+	best, most := -1, outside
+	for k, i := range list {
+		if u := p.utility(&w.items[i]) - 0.1*float32(k) + w.gumbel(); u > most {
+			best, most = int(i), u
+		}
+	}
+	if best < 0 && p.regular {
+		best = int(list[0])
+	}
+	if best >= 0 {
+		w.lookAt(p, uint32(best))
+		return w.pause(p, 6)
+	}
+	p.patience--
+	if w.rand.Float64() < 0.35 {
+		p.focus = uint8(w.wanted(p))
+	}
+	return w.pause(p, 9)
+}
+
+func contains(list []uint32, i uint32) bool {
+	for _, l := range list {
+		if l == i {
+			return true
+		}
+	}
+	return false
+}
+
+// look views an item and decides whether to want it.
+func (w *World) look(p *person) int64 {
+	it := &w.items[p.item]
+	if it.no != p.itemNo {
+		p.phase = browsing
+		return w.pause(p, 2)
+	}
+	u := p.utility(it)
+	if w.rand.Float64() < 0.2 {
+		w.writeItemEvent(p, "product.clicked", it, 0, 0)
+	}
+	dwell := int64(6000*math.Exp(0.25*float64(u)+0.6*w.rand.NormFloat64())) + 300
+	w.writeItemEvent(p, "product.viewed", it, 0, dwell)
+	want := 0.8*u - 2.7 + 0.3*p.impulse
+	if p.urgent {
+		want += 1.8
+	}
+	if p.owns(it.no) {
+		want -= 3
+	}
+	wants := w.chance(want) || p.fate == fateBuy
+	if p.fate == fateLook {
+		p.fate, p.declined = fateOpen, it.no
+	}
+	wants = wants && p.declined != it.no
+	switch {
+	case wants && it.stock == 0:
+		p.stockouts++
+		p.patience--
+		p.from = ""
+		if p.fate == fateBuy && !p.regular {
+			p.fate = fateOpen
+		}
+		p.phase = browsing
+	case wants:
+		p.phase = adding
+	default:
+		p.phase, p.from = browsing, ""
+		p.patience--
+		if u > 1 && w.rand.Float64() < 0.1 {
+			w.writeItemEvent(p, "wishlist.added", it, 0, 0)
+		}
+	}
+	return min(dwell, 90_000) + w.pause(p, 3)
+}
+
+func (p *person) owns(no uint32) bool {
+	for _, o := range p.owned {
+		if o == no {
+			return true
+		}
+	}
+	return false
+}
+
+// add puts the item under view into the cart and decides how to go on.
+func (w *World) add(p *person) int64 {
+	it := &w.items[p.item]
+	if it.no != p.itemNo || p.cartN == maxCart {
+		p.phase = atCart
+		return w.pause(p, 3)
+	}
+	qty := int32(1)
+	if w.rand.Float64() < 0.08 {
+		qty = 2
+	}
+	p.cart[p.cartN] = line{p.item, it.no, qty}
+	p.cartN++
+	p.cartMS, p.abandoned, p.returnMS = w.now, false, 0
+	w.writeItemEvent(p, "product.added", it, qty, 0)
+	p.from = ""
+	switch u := w.rand.Float64(); {
+	case p.fate == fateBuy:
+		p.phase = atCart
+	case u < 0.3 && p.patience > 0:
+		p.phase = browsing
+		if w.rand.Float64() < 0.4 {
+			p.focus = uint8(categories[it.cat].next[w.rand.IntN(2)])
+		}
+	case u < 0.5:
+		return -1 // something else came up
+	default:
+		p.phase = atCart
+	}
+	return w.pause(p, 8)
+}
+
+// viewCart looks at the cart: something may be taken out, and what is out of stock or gone is.
+func (w *World) viewCart(p *person) int64 {
+	w.checkCart(p)
+	if p.cartN == 0 {
+		p.phase, p.patience = browsing, min(p.patience, 1)
+		if p.fate == fateBuy && !p.regular {
+			p.fate = fateOpen
+		}
+		return w.pause(p, 3)
+	}
+	if w.rand.Float64() < 0.4 {
+		w.writeCart(p, "cart.viewed")
+	}
+	if p.fate == fateOpen && w.rand.Float64() < 0.07 {
+		k := w.rand.IntN(int(p.cartN))
+		w.writeItemEvent(p, "product.removed", &w.items[p.cart[k].item], p.cart[k].qty, 0)
+		p.drop(k)
+		p.cartMS = w.now
+		if p.cartN == 0 {
+			p.phase = browsing
+			p.patience--
+			return w.pause(p, 5)
+		}
+	}
+	if p.fate == fateOpen && !w.chance(0.4+w.willingness(p)) {
+		return -1
+	}
+	p.phase = atCheckout
+	return w.pause(p, 6)
+}
+
+// checkCart takes out what can't be bought any more.
+func (w *World) checkCart(p *person) {
+	for k := 0; k < int(p.cartN); {
+		if it := &w.items[p.cart[k].item]; it.no != p.cart[k].no || it.stock < p.cart[k].qty {
+			p.drop(k)
+			p.stockouts++
+		} else {
+			k++
+		}
+	}
+}
+
+func (p *person) drop(k int) {
+	copy(p.cart[k:], p.cart[k+1:p.cartN])
+	p.cartN--
+}
+
+// willingness is what speaks for paying for the cart now.
+func (w *World) willingness(p *person) float32 {
+	var u float32
+	for k := range int(p.cartN) {
+		it := &w.items[p.cart[k].item]
+		u += 0.3*p.fit(it) - 0.5*p.dearness(it)
+	}
+	u = u/float32(max(p.cartN, 1)) - 1.6
+	if p.urgent {
+		u += 2.4
+	}
+	if p.role == stranger {
+		u--
+	}
+	return u + 0.4*p.satisfaction
+}
+
+// cartCents is what the cart costs.
+func (w *World) cartCents(p *person) (cents int64) {
+	for k := range int(p.cartN) {
+		cents += w.items[p.cart[k].item].cents * int64(p.cart[k].qty)
+	}
+	return cents
+}
+
+// crawl is what a bot does: item after item, many a minute.
+func (w *World) crawl(p *person) int64 {
+	if p.patience <= 0 {
+		return -1
+	}
+	p.patience--
+	i := uint32(w.rand.IntN(len(w.items)))
+	w.writeItemEvent(p, "product.viewed", &w.items[i], 0, 0)
+	return 100 + int64(w.rand.IntN(400))
+}
+
+// finish closes a visit and plans the next one.
+func (w *World) finish(p *person) {
+	w.as(p)
+	p.active, p.from, p.coupon = false, "", nil
+	p.stamp++
+	if p.cartN > 0 && !p.abandoned && p.role != staff {
+		w.abandon(p)
+	}
+	if p.role == stranger {
+		w.farewell(p)
+		return
+	}
+	if p.role == known && !p.regular {
+		if p.stockouts >= 3 && w.rand.Float64() < 0.3 {
+			w.leave(p, leftStockouts)
+			return
+		}
+		if p.dear >= 2 && w.rand.Float64() < 0.25 {
+			w.leave(p, leftPrice)
+			return
+		}
+	}
+	if p.regular && p.needMS <= w.now {
+		p.needMS = w.now + 5*minuteMS
+	} else if p.urgent && p.needMS <= w.now {
+		// The need was not met: they try again soon, or have bought elsewhere.
+		if w.rand.Float64() < 0.6 {
+			p.needMS = w.now + max(int64(0.12*w.rand.ExpFloat64()*p.everyMS), 5*minuteMS)
+		} else {
+			w.renew(p, -1)
+		}
+	}
+	w.planVisit(p)
+}
+
+// abandon draws why a cart was left and what would bring the person back. What is drawn here is kept to.
+func (w *World) abandon(p *person) {
+	p.abandoned = true
+	var fit, dear float32
+	for k := range int(p.cartN) {
+		it := &w.items[p.cart[k].item]
+		fit += p.fit(it)
+		dear += p.dearness(it)
+	}
+	fit, dear = fit/float32(p.cartN), dear/float32(p.cartN)
+	cents := w.cartCents(p)
+
+	u := [numReasons]float32{
+		reasonDistracted: 0.6,
+		reasonPrice:      0.8 * dear,
+		reasonShipping:   -0.6,
+		reasonComparing:  0.4 * p.sensitive,
+		reasonUndecided:  0.5 - 0.4*fit,
+	}
+	if cents < 3000 {
+		u[reasonShipping] += 1.2
+	}
+	most := float32(math.Inf(-1))
+	for k := range u {
+		if v := u[k] + w.gumbel(); v > most {
+			p.reason, most = reason(k), v
+		}
+	}
+	back := [numReasons]float32{reasonDistracted: 0.4, reasonPrice: -1.4, reasonShipping: -0.9, reasonComparing: -0.8, reasonUndecided: -1.2}
+	noise := w.rand.Float64()
+	p.lean = back[p.reason] + 0.35*fit - 0.4*dear + 0.3*p.satisfaction - 1.3 + float32(math.Log((noise+1e-12)/(1-noise+1e-12)))
+	if p.urgent {
+		p.lean += 0.6
+	}
+	p.reactant = w.rand.Float64() < 0.04
+	p.returnMS = 0
+	after := int64(3 * hourMS * math.Exp(w.rand.NormFloat64()))
+	if p.role == stranger {
+		after = min(after, 100*minuteMS)
+	}
+	if p.lean > 0 {
+		p.returnMS = w.now + after + 5*minuteMS
+	}
+	if p.reason == reasonPrice {
+		p.dear++
+	}
+	if !w.muted {
+		w.truthAbandoned(p, cents)
+	}
+}
+
+// swayed is the utility of coming back to buy, over not, when an offer is seen.
+func (p *person) swayed(c *coupon, cents int64) float32 {
+	remind := [numReasons]float32{reasonDistracted: 0.8, reasonPrice: 0.1, reasonShipping: 0.2, reasonComparing: 0.4, reasonUndecided: 0.3}
+	v := p.lean + remind[p.reason]
+	if cents > 0 {
+		v += (0.5 + p.sensitive) * 12 * float32(c.off(cents)) / float32(cents)
+	}
+	if c.freeShipping {
+		v += 0.4
+		if p.reason == reasonShipping {
+			v += 1.8
+		}
+	}
+	if p.reactant {
+		v -= 4
+	}
+	return v
+}
+
+// walk goes through the rest of the visit of a copy of somebody, in silence, and calls bought for every item ordered.
+func (w *World) walk(p person, bought func(no uint32)) {
+	w.muted, w.bought = true, bought
+	for gap := int64(0); gap >= 0; {
+		gap = w.step(&p)
+	}
+	w.muted, w.bought = false, nil
+}
