@@ -38,7 +38,7 @@ type Recommender struct {
 	Candidates    []string `yaml:"candidates" allow:"viewed_together|trending"`
 	Size          int      `yaml:"size" allow:"1..50"`
 	Expires       Duration `yaml:"expires" allow:"1s.."`
-	History       int      `yaml:"history" allow:"1..20"` // how many of the customer's last items speak
+	History       int      `yaml:"history" allow:"1..20"`  // how many of the customer's last items speak
 	HalfLife      Duration `yaml:"half_life" allow:"1h.."` // of what is viewed together; the same for all recommenders
 	TrendHalfLife Duration `yaml:"trend_half_life" allow:"1m.."`
 	ExcludeBought Duration `yaml:"exclude_bought"`
@@ -286,4 +286,16 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	}
 	*r = Rate{N: n, Per: per}
 	return nil
+}
+
+// hashes is the share d of all hashes: the smallest hash that is not in it.
+func (d Decimal) hashes() uint64 {
+	if d <= 0 {
+		return 0
+	}
+	if d >= streams.Micro {
+		return math.MaxUint64
+	}
+	q, _ := bits.Div64(uint64(d), 0, streams.Micro)
+	return q
 }

@@ -1,0 +1,380 @@
+package operators
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// Catalog is the shared table of items. It gives every item a row number, by which models know it. Items come from the
+// catalogue topic; one that customers met before the catalogue spoke of it gets a row when that is learned.
+//
+// When all rows are taken a sixteenth of them is emptied: first items that the catalogue removed or never had, then those
+// that were not met for longest, by event time in days.
+type Catalog struct {
+	// evicted is called for every row that is emptied.
+	evicted func(row uint32)
+
+	table  *engine.Table
+	limit  int
+	hashes []uint64 // by row; 0: free
+	gens   []uint8
+	marks  []itemMarks
+	rows   []item
+	free   []uint32 // the lowest is given out first: descending, unless unsorted
+	slots  []uint32 // open addressing by hash: row + 1
+	count  int
+
+	unsorted bool
+}
+
+// item is what is known of an item beside its hash and marks.
+type item struct {
+	id            string
+	categories    string // joined by '\n'
+	price, cost   int64  // millionths; cost is valid if itemCosted
+	stock         int64  // valid if itemCounted
+	from, until   int64  // Unix ms of availability; 0: open
+	seenDay       int32  // days since 1970 of the last event or catalogue record
+	fromCatalogue bool
+}
+
+type itemMarks uint8
+
+const (
+	itemRemoved   itemMarks = 1 << iota // the catalogue took it out
+	itemSoldOut                         // its stock is known and used up
+	itemScheduled                       // from or until are set
+	itemCosted                          // its cost is known
+	itemCounted                         // its stock is known
+)
+
+func newCatalog(limit int) *Catalog {
+	c := &Catalog{limit: min(limit, models.MaxItems), slots: make([]uint32, 1<<10)}
+	c.table = &engine.Table{Name: "items", Row: c.row, Load: c.load}
+	return c
+}
+
+// hashItem identifies an item. 0 is kept for no item.
+func hashItem(id string) uint64 {
+	if h := xxhash.Sum64String(id); h != 0 {
+		return h
+	}
+	return 1
+}
+
+// Len is the number of items.
+func (c *Catalog) Len() int { return c.count }
+
+// find returns the item of that hash, or NoItem. It only reads: shards call it side by side.
+func (c *Catalog) find(hash uint64) models.Item {
+	mask := uint64(len(c.slots) - 1)
+	for s := hash & mask; ; s = (s + 1) & mask {
+		n := c.slots[s]
+		if n == 0 {
+			return models.NoItem
+		}
+		if c.hashes[n-1] == hash {
+			return models.MakeItem(n-1, c.gens[n-1])
+		}
+	}
+}
+
+// resolve is find with a cache of the answer: cached is what an earlier call returned.
+func (c *Catalog) resolve(hash uint64, cached models.Item) models.Item {
+	if n := cached.Row(); cached != models.NoItem && int(n) < len(c.hashes) && c.hashes[n] == hash && c.gens[n] == uint8(cached>>24) {
+		return cached
+	}
+	return c.find(hash)
+}
+
+// valid says whether the item still has its row.
+func (c *Catalog) valid(i models.Item) bool {
+	n := i.Row()
+	return i != models.NoItem && int(n) < len(c.hashes) && c.hashes[n] != 0 && c.gens[n] == uint8(i>>24)
+}
+
+// sellable says whether an item may be shown.
+func (c *Catalog) sellable(i models.Item, nowMS int64) bool {
+	if !c.valid(i) {
+		return false
+	}
+	m := c.marks[i.Row()]
+	if m&(itemRemoved|itemSoldOut) != 0 {
+		return false
+	}
+	if m&itemScheduled != 0 {
+		r := &c.rows[i.Row()]
+		return (r.from == 0 || nowMS >= r.from) && (r.until == 0 || nowMS < r.until)
+	}
+	return true
+}
+
+func (c *Catalog) id(i models.Item) string { return c.rows[i.Row()].id }
+
+// ensure returns the item, given a row if it had none.
+func (c *Catalog) ensure(hash uint64, id string) models.Item {
+	if i := c.find(hash); i != models.NoItem {
+		return i
+	}
+	if len(c.free) == 0 && len(c.hashes) >= c.limit {
+		c.evict()
+	}
+	if c.unsorted {
+		slices.SortFunc(c.free, func(a, b uint32) int { return compare(b, a) })
+		c.unsorted = false
+	}
+	var n uint32
+	if k := len(c.free); k > 0 {
+		n = c.free[k-1]
+		c.free = c.free[:k-1]
+		c.table.Touch(n)
+		c.gens[n]++
+	} else {
+		n = uint32(len(c.hashes))
+		c.table.Touch(n)
+		c.extend(n)
+	}
+	c.hashes[n] = hash
+	c.rows[n] = item{id: strings.Clone(id)}
+	c.enter(n)
+	return models.MakeItem(n, c.gens[n])
+}
+
+func (c *Catalog) extend(row uint32) {
+	for len(c.hashes) <= int(row) {
+		c.hashes = append(c.hashes, 0)
+		c.gens = append(c.gens, 0)
+		c.marks = append(c.marks, 0)
+		c.rows = append(c.rows, item{})
+	}
+}
+
+// enter puts a row into the index.
+func (c *Catalog) enter(row uint32) {
+	c.count++
+	if 2*c.count > len(c.slots) {
+		c.reindex(2 * len(c.slots))
+		return
+	}
+	mask := uint64(len(c.slots) - 1)
+	s := c.hashes[row] & mask
+	for c.slots[s] != 0 {
+		s = (s + 1) & mask
+	}
+	c.slots[s] = row + 1
+}
+
+func (c *Catalog) reindex(size int) {
+	c.slots = make([]uint32, size)
+	mask := uint64(size - 1)
+	for n, h := range c.hashes {
+		if h == 0 {
+			continue
+		}
+		s := h & mask
+		for c.slots[s] != 0 {
+			s = (s + 1) & mask
+		}
+		c.slots[s] = uint32(n) + 1
+	}
+}
+
+// evict empties a sixteenth of the rows.
+func (c *Catalog) evict() {
+	rows := make([]uint32, 0, len(c.hashes))
+	for n, h := range c.hashes {
+		if h != 0 {
+			rows = append(rows, uint32(n))
+		}
+	}
+	worth := func(n uint32) int32 {
+		if c.rows[n].fromCatalogue && c.marks[n]&itemRemoved == 0 {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(rows, func(a, b uint32) int {
+		if d := worth(a) - worth(b); d != 0 {
+			return int(d)
+		}
+		if d := compare(c.rows[a].seenDay, c.rows[b].seenDay); d != 0 {
+			return d
+		}
+		return compare(c.hashes[a], c.hashes[b])
+	})
+	for _, n := range rows[:max(1, len(rows)/16)] {
+		c.table.Touch(n)
+		c.hashes[n], c.marks[n], c.rows[n] = 0, 0, item{}
+		c.count--
+		c.free = append(c.free, n)
+		if c.evicted != nil {
+			c.evicted(n)
+		}
+	}
+	c.unsorted = true
+	c.reindex(len(c.slots))
+}
+
+// met notes the day of an event of the item.
+func (c *Catalog) met(i models.Item, atMS int64) {
+	const dayMS = 24 * 3600 * 1000
+	if d := int32(atMS / dayMS); d > c.rows[i.Row()].seenDay {
+		c.table.Touch(i.Row())
+		c.rows[i.Row()].seenDay = d
+	}
+}
+
+// upsert takes in a catalogue record: all that is known of the item is what it says.
+func (c *Catalog) upsert(e *streams.Event) {
+	id := e.Item()
+	i := c.ensure(hashItem(id), id)
+	n := i.Row()
+	c.table.Touch(n)
+	r := item{id: c.rows[n].id, seenDay: c.rows[n].seenDay, fromCatalogue: true}
+	var m itemMarks
+	if e.Lines[0].HasPrice {
+		r.price = e.Lines[0].Price
+	}
+	margin, marginKnown := int64(0), false
+	e.Props.Each(func(key string, v streams.Value) bool {
+		switch key {
+		case "price":
+			if x, ok := v.Micro(); ok {
+				r.price = max(0, x)
+			}
+		case "cost":
+			if x, ok := v.Micro(); ok {
+				r.cost = max(0, x)
+				m |= itemCosted
+			}
+		case "margin":
+			margin, marginKnown = v.Micro()
+		case "stock":
+			if x, ok := v.Number(); ok {
+				r.stock = int64(min(max(x, -1e15), 1e15))
+				m |= itemCounted
+			}
+		case "available_from":
+			r.from = timeOf(v)
+		case "available_until":
+			r.until = timeOf(v)
+		case "categories":
+			r.categories = categoriesOf(v)
+		}
+		return true
+	})
+	if m&itemCosted == 0 && marginKnown {
+		r.cost = max(0, r.price-margin)
+		m |= itemCosted
+	}
+	if m&itemCounted != 0 && r.stock <= 0 {
+		m |= itemSoldOut
+	}
+	if r.from != 0 || r.until != 0 {
+		m |= itemScheduled
+	}
+	c.rows[n], c.marks[n] = r, m
+	c.met(i, e.TimeMS)
+}
+
+// remove takes in that the catalogue has the item no longer.
+func (c *Catalog) remove(e *streams.Event) {
+	if i := c.find(hashItem(e.Item())); i != models.NoItem {
+		c.table.Touch(i.Row())
+		c.marks[i.Row()] |= itemRemoved
+	}
+}
+
+func timeOf(v streams.Value) int64 {
+	if s, ok := v.Text(); ok {
+		ms, _ := streams.ParseTime(s)
+		return ms
+	}
+	x, _ := v.Number()
+	return int64(min(max(x, 0), 1e15))
+}
+
+const maxCategories = 512 // bytes kept of an item's categories
+
+func categoriesOf(v streams.Value) string {
+	if s, ok := v.Text(); ok {
+		return strings.Clone(s[:min(len(s), maxCategories)])
+	}
+	var b strings.Builder
+	v.List(func(_ int, v streams.Value) bool {
+		s, ok := v.Text()
+		if !ok || b.Len()+len(s) > maxCategories {
+			return ok
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(s)
+		return true
+	})
+	return b.String()
+}
+
+// row appends key and value of a row. An emptied row keeps its generation.
+func (c *Catalog) row(n uint32, key, value []byte) (k, v []byte) {
+	key = binary.BigEndian.AppendUint32(key, n)
+	if int(n) >= len(c.hashes) { // written as it was before it was first given out
+		return key, nil
+	}
+	w := writer{b: append(value, c.gens[n])}
+	if c.hashes[n] == 0 {
+		return key, w.b
+	}
+	r := &c.rows[n]
+	w.b = append(w.b, byte(c.marks[n]), byte(bit(r.fromCatalogue)))
+	w.text(r.id)
+	w.text(r.categories)
+	w.uint(uint64(r.price))
+	w.uint(uint64(r.cost))
+	w.int(r.stock)
+	w.int(r.from)
+	w.int(r.until)
+	w.int(int64(r.seenDay))
+	return key, w.b
+}
+
+func (c *Catalog) load(key, value []byte) error {
+	if len(key) != 4 || len(value) == 0 {
+		return fmt.Errorf("operators: item row %x: key or value is too short", key)
+	}
+	n := binary.BigEndian.Uint32(key)
+	if n >= models.MaxItems {
+		return fmt.Errorf("operators: item row %d: at most %d rows can be", n, models.MaxItems)
+	}
+	for at := uint32(len(c.hashes)); at < n; at++ { // rows that were never written are free
+		c.free = append(c.free, at)
+	}
+	c.extend(n)
+	r := reader{b: value}
+	c.gens[n] = r.byte()
+	if len(value) == 1 {
+		c.free = append(c.free, n)
+	} else {
+		c.marks[n] = itemMarks(r.byte())
+		x := item{fromCatalogue: r.byte() == 1, id: r.text(), categories: r.text(), price: int64(r.uint()), cost: int64(r.uint()),
+			stock: r.int(), from: r.int(), until: r.int(), seenDay: int32(r.int())}
+		if r.err == nil && len(r.b) > 0 {
+			r.failf("%d bytes too many", len(r.b))
+		}
+		if r.err != nil {
+			return fmt.Errorf("operators: item row %d: %w", n, r.err)
+		}
+		c.rows[n], c.hashes[n] = x, hashItem(x.id)
+		c.enter(n)
+	}
+	c.unsorted = true
+	return nil
+}

@@ -1,0 +1,99 @@
+package operators
+
+import (
+	"math"
+
+	"nudge/engine"
+	"nudge/streams"
+)
+
+// churn raises an alert when a customer's silence is unlikely for their own rhythm of purchases. A timer asks once per
+// Check; after the alert it rests until the customer buys again. The alert is raised a second time only after the
+// probability has fallen to Clear in between.
+type churn struct {
+	Churn
+	name    string
+	key     uint32
+	after   trigger
+	checkMS int64
+}
+
+func newChurn(name string, c Churn) *churn {
+	return &churn{Churn: c, name: name, key: nameHash(name), after: newTrigger(c.After), checkMS: c.Check.MS()}
+}
+
+// onAfter clears an alert that no longer holds, and arms the next check.
+func (x *churn) onAfter(p *Program, t *engine.Turn, c *Customer) {
+	if c.purchases.Count < x.MinOrders {
+		return
+	}
+	if m := c.marked(x.key); m.alerted && p.rhythm.Left(c.purchases, t.NowMS) <= x.Clear {
+		m := c.mark(x.key)
+		m.alerted, m.atMS = false, t.NowMS
+	}
+	if !c.marked(x.key).alerted {
+		t.SetTimer(x.name, t.NowMS+x.checkMS)
+	}
+}
+
+func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer) {
+	if c.purchases.Count < x.MinOrders { // orders were taken back
+		return
+	}
+	score := p.rhythm.Left(c.purchases, t.NowMS)
+	if score < x.Threshold {
+		t.SetTimer(x.name, t.NowMS+x.checkMS)
+		return
+	}
+	score = math.Floor(float64(score*1e4)+0.5) / 1e4
+	const dayMS = 24 * 3600 * 1000
+	silent := float64(t.NowMS-c.purchases.LastMS) / dayMS
+	gap := p.rhythm.UsualGapDays()
+	if n := c.purchases.Count - 1; n > 0 {
+		gap = float64(c.purchases.LastMS-c.purchases.FirstMS) / dayMS / float64(n)
+	}
+	mean := micros(c.spent) / float64(c.purchases.Count)
+	d := &streams.Decision{
+		Kind: streams.KindChurn, Name: x.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + x.Expires.MS(), Propensity: 1,
+		Alert: &streams.Alert{Score: score, Band: band(score), Horizon: x.Horizon.String(),
+			ExpectedValue: math.Floor(float64(p.rhythm.Expected(c.purchases, x.Horizon.MS())*mean*100)+0.5) / 100},
+		Reasons: []streams.Reason{
+			{Code: ReasonSilence, Weight: tenth(silent)}, {Code: ReasonUsualGap, Weight: tenth(gap)}, {Code: ReasonPurchases, Weight: float64(c.purchases.Count)},
+		},
+		Features: []streams.Feature{
+			{Name: "silent_d", Value: tenth(silent)}, {Name: "gap_d", Value: tenth(gap)}, {Name: "purchases", Value: float64(c.purchases.Count)},
+			{Name: "spent", Value: micros(c.spent)}, {Name: "shop_gap_d", Value: tenth(p.rhythm.UsualGapDays())},
+		},
+		Model: streams.ModelVersion{Name: "rhythm", Version: p.version},
+	}
+	switch {
+	case t.Stale(d.ExpiresMS):
+		withhold(d, streams.Reason{Code: ReasonStale})
+	case t.Paused(x.name):
+		withhold(d, streams.Reason{Code: ReasonPaused, With: x.name})
+	case t.Paused(GroupChurn):
+		withhold(d, streams.Reason{Code: ReasonPaused, With: GroupChurn})
+	}
+	if d.Action == streams.ActionNone { // nobody heard it: the next check says it again
+		t.SetTimer(x.name, t.NowMS+x.checkMS)
+	} else {
+		m := c.mark(x.key)
+		m.alerted, m.atMS = true, t.NowMS
+	}
+	t.Decide(d)
+}
+
+// band names a range of the score for people.
+func band(score float64) string {
+	switch {
+	case score >= 0.95:
+		return "very_high"
+	case score >= 0.85:
+		return "high"
+	case score >= 0.7:
+		return "raised"
+	}
+	return "low"
+}
+
+func tenth(x float64) float64 { return math.Floor(float64(x*10)+0.5) / 10 }

@@ -1,0 +1,181 @@
+package operators
+
+import (
+	"math"
+	"math/bits"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// offer gives a coupon when a customer has been silent for a while after one event and without another, as long as
+// there is something in the cart. What is withheld is published with its reason; whether a customer is in the holdout is asked
+// last, so that those held out are like those who were offered something.
+type offer struct {
+	Offer
+	name       string
+	key        uint32
+	after      trigger
+	unless     trigger
+	quietMS    int64
+	expiresMS  int64
+	cooldownMS int64
+	budget     int
+}
+
+func newOffer(name string, o Offer, budget int) *offer {
+	x := &offer{Offer: o, name: name, key: nameHash(name), after: newTrigger(o.When.After), quietMS: o.When.Quiet.MS(),
+		expiresMS: o.Expires.MS(), cooldownMS: o.Cooldown.MS(), budget: budget}
+	if o.When.Unless != "" {
+		x.unless = newTrigger(o.When.Unless)
+	}
+	return x
+}
+
+// onAfter arms the timer. It is not moved by every later event: when it fires it looks at the last activity.
+func (o *offer) onAfter(t *engine.Turn) {
+	if _, armed := t.TimerAt(o.name); !armed {
+		t.SetTimer(o.name, t.NowMS+o.quietMS)
+	}
+}
+
+func (o *offer) onUnless(t *engine.Turn) { t.ClearTimer(o.name) }
+
+func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
+	if quietAt := c.lastMS + o.quietMS; quietAt > t.NowMS {
+		t.SetTimer(o.name, quietAt)
+		return
+	}
+	if len(c.cart) == 0 {
+		return
+	}
+	cart := p.value(c)
+	cost := o.cost(cart.value)
+	d := &streams.Decision{
+		Kind: streams.KindCoupon, Name: o.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + o.expiresMS, Propensity: 1,
+		Offer: &streams.Offer{ID: o.name, PercentOff: o.Gives.PercentOff.Float(), AmountOff: o.Gives.AmountOff.Float(),
+			FreeShipping: o.Gives.FreeShipping, AtMost: o.Gives.AtMost.Float(), Budget: o.Budget},
+		Reasons: []streams.Reason{
+			{Code: ReasonCartAbandoned, Weight: math.Floor(float64(t.NowMS-c.lastMS) / 60_000)},
+			{Code: ReasonCartValue, Weight: micros(cart.value)},
+		},
+		Features: []streams.Feature{
+			{Name: "cart_value", Value: micros(cart.value)},
+			{Name: "cart_lines", Value: float64(len(c.cart))},
+			{Name: "purchases", Value: float64(c.purchases.Count)},
+			{Name: "cost", Value: micros(cost)},
+		},
+		Model: streams.ModelVersion{Name: "rule", Version: "1"},
+	}
+	margin, known := cart.margin(cost)
+	floor := o.MarginFloor.Float()
+	m := c.marked(o.key)
+	switch {
+	case t.Stale(d.ExpiresMS):
+		withhold(d, streams.Reason{Code: ReasonStale})
+	case t.Paused(o.name):
+		withhold(d, streams.Reason{Code: ReasonPaused, With: o.name})
+	case t.Paused(GroupCoupons):
+		withhold(d, streams.Reason{Code: ReasonPaused, With: GroupCoupons})
+	case o.Consent != "" && !c.consented(o.Consent):
+		withhold(d, streams.Reason{Code: ReasonConsent, With: o.Consent})
+	case o.cooling(m, t.NowMS):
+		o.withholdCooling(d, m, t.NowMS)
+	case floor > 0 && (!known || margin < floor):
+		withhold(d, streams.Reason{Code: ReasonMargin, Weight: math.Floor(float64(margin*1e4)+0.5) / 1e4})
+	case cost <= 0: // a cart of unknown value: a share of it can't be promised
+		withhold(d, streams.Reason{Code: ReasonMargin})
+	case t.CustomerHash() < p.holdout:
+		c.mark(o.key).atMS = t.NowMS // as if it had been given: both groups are asked equally often
+		withhold(d, streams.Reason{Code: ReasonHoldout})
+	default:
+		t.Propose(engine.Proposal{Decision: d, Budget: o.Budget, Cost: cost, Data: o})
+		return
+	}
+	t.Decide(d)
+}
+
+func (o *offer) cooling(m mark, nowMS int64) bool { return m.atMS != 0 && nowMS < m.atMS+o.cooldownMS }
+
+func (o *offer) withholdCooling(d *streams.Decision, m mark, nowMS int64) {
+	withhold(d, streams.Reason{Code: ReasonCooldown, Weight: math.Ceil(float64(m.atMS+o.cooldownMS-nowMS) / 3600_000)})
+}
+
+// grant gives the coupon if the budget allows.
+func (o *offer) grant(p *Program, t *engine.Turn, x *engine.Proposal) {
+	c := t.State.(*Customer)
+	m := c.mark(o.key)
+	switch {
+	case o.cooling(*m, t.NowMS): // another one was granted earlier in this epoch
+		o.withholdCooling(x.Decision, *m, t.NowMS)
+	case !p.budgets.take(o.budget, x.Cost, t.NowMS):
+		withhold(x.Decision, streams.Reason{Code: ReasonBudget, With: o.Budget})
+	default:
+		m.atMS = t.NowMS
+	}
+}
+
+// cost is the most that the coupon costs the shop.
+func (o *offer) cost(cart int64) int64 {
+	switch g := &o.Gives; {
+	case g.PercentOff > 0:
+		off := (g.PercentOff / 100).of(cart)
+		if g.AtMost > 0 {
+			off = min(off, int64(g.AtMost))
+		}
+		return off
+	case g.AmountOff > 0:
+		return int64(g.AmountOff)
+	default:
+		return int64(g.Costs)
+	}
+}
+
+// cartValue sums up a cart, in millionths.
+type cartValue struct {
+	value  int64 // of all lines
+	priced int64 // of the lines whose cost is known
+	cost   int64 // of those lines
+}
+
+// value looks up what is in the cart. A price that was sent goes before the catalogue's.
+func (p *Program) value(c *Customer) (v cartValue) {
+	for i := range c.cart {
+		l := &c.cart[i]
+		price := l.price
+		item := p.catalog.find(l.hash)
+		if price == 0 && item != models.NoItem {
+			price = p.catalog.rows[item.Row()].price
+		}
+		line := times(price, l.quantity)
+		v.value = saturate(v.value, line)
+		if item != models.NoItem && p.catalog.marks[item.Row()]&itemCosted != 0 {
+			v.priced = saturate(v.priced, line)
+			v.cost = saturate(v.cost, times(p.catalog.rows[item.Row()].cost, l.quantity))
+		}
+	}
+	return v
+}
+
+// margin is what stays of the price paid after a discount, as a share. Lines of unknown cost are taken to have the margin
+// of the others; with none known it is not known.
+func (v cartValue) margin(discount int64) (share float64, known bool) {
+	if v.priced <= 0 {
+		return 0, false
+	}
+	off := float64(float64(discount) * (float64(v.priced) / float64(v.value)))
+	paid := float64(v.priced) - off
+	if paid <= 0 {
+		return -1, true
+	}
+	return (paid - float64(v.cost)) / paid, true
+}
+
+func times(price int64, quantity int32) int64 {
+	hi, lo := bits.Mul64(uint64(price), uint64(max(quantity, 0)))
+	if hi != 0 || lo > 1<<62 {
+		return 1 << 62
+	}
+	return int64(lo)
+}

@@ -1,0 +1,376 @@
+package operators
+
+import (
+	"slices"
+
+	"nudge/models"
+	"nudge/streams"
+)
+
+// Customer is what is remembered of one customer. Every list is a set with one entry per key, of which the latest are
+// kept; that is what makes merging two customers associative.
+type Customer struct {
+	firstMS, lastMS int64 // event times of the first and the last event; 0: none
+	flood           flood
+	recent          []seen // items met, by (time, item) ascending
+	bought          []seen // items bought, likewise
+	cart            []cartLine
+	orders          []order // the last few, by (time, id) ascending: what a cancellation can take back
+	purchases       models.Purchases
+	spent           int64 // value of all orders, millionths
+	ratings         int64 // sum of the ratings given, millionths
+	reviews         uint32
+	marks           []mark    // by decider ascending
+	consents        []consent // by purpose ascending
+	traits          []trait   // by name ascending: those that the pipeline asks for
+}
+
+// seen is an item and when it was last met. item caches its row in the catalogue; the hash is what counts.
+type seen struct {
+	hash uint64
+	atMS int64
+	item models.Item
+}
+
+type cartLine struct {
+	hash     uint64
+	atMS     int64
+	price    int64 // millionths, as sent; 0: not sent
+	quantity int32
+}
+
+type order struct {
+	id      uint64 // hash of props.order
+	atMS    int64
+	value   int64
+	counted bool // as a purchase of its own and not one split in two
+}
+
+// mark is what a decider remembers of a customer.
+type mark struct {
+	decider uint32 // hash of its name
+	n       uint8  // decisions since atMS
+	alerted bool
+	atMS    int64 // start of the span of at_most; the last coupon; the last change of alerted
+}
+
+type flood struct {
+	startMS int64
+	n       uint32
+}
+
+type consent struct {
+	purpose string
+	atMS    int64
+	granted bool
+}
+
+type trait struct {
+	name, value string
+	atMS        int64
+}
+
+const (
+	keptOrders   = 8
+	keptMarks    = 64
+	keptConsents = 16
+	keptTraits   = 32
+	maxText      = 64 // bytes of a trait or purpose that are kept
+)
+
+// meet puts an item at its time into a list of at most limit.
+func meet(list []seen, s seen, limit int) []seen {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].hash != s.hash {
+			continue
+		}
+		if list[i].atMS >= s.atMS {
+			return list
+		}
+		copy(list[i:], list[i+1:])
+		list = list[:len(list)-1]
+		break
+	}
+	at := len(list)
+	for at > 0 && (list[at-1].atMS > s.atMS || list[at-1].atMS == s.atMS && list[at-1].hash > s.hash) {
+		at--
+	}
+	if len(list) >= limit {
+		if at == 0 {
+			return list
+		}
+		drop := len(list) - limit + 1
+		if drop > at { // the limit was lowered
+			drop = at
+		}
+		copy(list, list[drop:at])
+		list[at-drop] = s
+		if drop > 1 {
+			list = slices.Delete(list, at-drop+1, at)
+		}
+		return list
+	}
+	return slices.Insert(grow(list), at, s)
+}
+
+// grow makes room for one more by little: most customers keep few of anything.
+func grow[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list
+	}
+	grown := make([]T, len(list), max(2, len(list)+len(list)/2))
+	copy(grown, list)
+	return grown
+}
+
+// put adds a line to the cart.
+func (c *Customer) put(l cartLine, limit int) {
+	for i := range c.cart {
+		if old := &c.cart[i]; old.hash == l.hash {
+			l.quantity = int32(min(int64(old.quantity)+int64(l.quantity), 1<<30))
+			l.atMS = max(l.atMS, old.atMS)
+			if l.price == 0 {
+				l.price = old.price
+			}
+			c.cart = slices.Delete(c.cart, i, i+1)
+			break
+		}
+	}
+	c.cart = insertLine(c.cart, l, limit)
+}
+
+func insertLine(cart []cartLine, l cartLine, limit int) []cartLine {
+	at := len(cart)
+	for at > 0 && compareLines(&cart[at-1], &l) > 0 {
+		at--
+	}
+	cart = slices.Insert(grow(cart), at, l)
+	if len(cart) > limit {
+		cart = slices.Delete(cart, 0, len(cart)-limit)
+	}
+	return cart
+}
+
+func compareLines(a, b *cartLine) int {
+	switch {
+	case a.atMS != b.atMS:
+		return compare(a.atMS, b.atMS)
+	case a.hash != b.hash:
+		return compare(a.hash, b.hash)
+	case a.quantity != b.quantity:
+		return compare(a.quantity, b.quantity)
+	}
+	return compare(a.price, b.price)
+}
+
+// take removes a quantity of an item from the cart.
+func (c *Customer) take(hash uint64, quantity int32) {
+	for i := range c.cart {
+		if c.cart[i].hash == hash {
+			if c.cart[i].quantity -= quantity; c.cart[i].quantity <= 0 {
+				c.cart = slices.Delete(c.cart, i, i+1)
+			}
+			return
+		}
+	}
+}
+
+// addOrder takes in an order and returns the time since the purchase before it, 0 if it teaches no rhythm.
+func (c *Customer) addOrder(o order) (gapMS int64) {
+	for i := range c.orders {
+		if c.orders[i].id == o.id && o.id != 0 {
+			return 0 // the sender told us twice
+		}
+	}
+	p := &c.purchases
+	switch {
+	case p.Count == 0:
+		o.counted = true
+		p.FirstMS, p.LastMS = o.atMS, o.atMS
+	case o.atMS-p.LastMS >= models.SameOccasionMS:
+		o.counted = true
+		gapMS = o.atMS - p.LastMS
+		p.LastMS = o.atMS
+	case p.FirstMS-o.atMS >= models.SameOccasionMS: // came late
+		o.counted = true
+		p.FirstMS = o.atMS
+	}
+	if o.counted {
+		p.Count++
+	}
+	c.spent = saturate(c.spent, o.value)
+	c.orders = insertOrder(c.orders, o)
+	return gapMS
+}
+
+func insertOrder(orders []order, o order) []order {
+	at := len(orders)
+	for at > 0 && compareOrders(&orders[at-1], &o) > 0 {
+		at--
+	}
+	orders = slices.Insert(grow(orders), at, o)
+	if len(orders) > keptOrders {
+		orders = slices.Delete(orders, 0, len(orders)-keptOrders)
+	}
+	return orders
+}
+
+func compareOrders(a, b *order) int {
+	if a.atMS != b.atMS {
+		return compare(a.atMS, b.atMS)
+	}
+	return compare(a.id, b.id)
+}
+
+// takeBack undoes an order that is still remembered and says whether it was.
+func (c *Customer) takeBack(id uint64) bool {
+	for i, o := range c.orders {
+		if o.id != id {
+			continue
+		}
+		c.orders = slices.Delete(c.orders, i, i+1)
+		c.bought = slices.DeleteFunc(c.bought, func(b seen) bool { return b.atMS == o.atMS })
+		c.spent = max(0, c.spent-o.value)
+		if !o.counted {
+			return true
+		}
+		p := &c.purchases
+		if p.Count--; p.Count <= 0 {
+			*p = models.Purchases{}
+			return true
+		}
+		if o.atMS == p.LastMS {
+			p.LastMS = p.FirstMS
+			for _, left := range c.orders {
+				p.LastMS = max(p.LastMS, left.atMS)
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// mark returns what a decider remembers, made if need be. The pointer holds until the next call.
+func (c *Customer) mark(decider uint32) *mark {
+	i, found := slices.BinarySearchFunc(c.marks, decider, func(m mark, d uint32) int { return compare(m.decider, d) })
+	if !found {
+		if len(c.marks) >= keptMarks { // deciders that are gone from the pipeline: the one silent for longest makes room
+			oldest := 0
+			for k := range c.marks {
+				if c.marks[k].atMS < c.marks[oldest].atMS {
+					oldest = k
+				}
+			}
+			c.marks = slices.Delete(c.marks, oldest, oldest+1)
+			if oldest < i {
+				i--
+			}
+		}
+		c.marks = slices.Insert(grow(c.marks), i, mark{decider: decider})
+	}
+	return &c.marks[i]
+}
+
+// marked returns what a decider remembers; nothing is made.
+func (c *Customer) marked(decider uint32) mark {
+	for i := range c.marks {
+		if c.marks[i].decider == decider {
+			return c.marks[i]
+		}
+	}
+	return mark{decider: decider}
+}
+
+func (c *Customer) setConsent(purpose string, atMS int64, granted bool) {
+	purpose = clip(purpose)
+	i, found := slices.BinarySearchFunc(c.consents, purpose, func(x consent, p string) int { return compare(x.purpose, p) })
+	if found {
+		c.consents[i] = laterConsent(c.consents[i], consent{c.consents[i].purpose, atMS, granted})
+		return
+	}
+	c.consents = slices.Insert(grow(c.consents), i, consent{purpose, atMS, granted})
+	if len(c.consents) > keptConsents {
+		c.consents = slices.DeleteFunc(c.consents, oldestOf(c.consents, func(x consent) int64 { return x.atMS }))
+	}
+}
+
+// laterConsent is the one of two that holds. Of the same time a refusal goes before a grant.
+func laterConsent(a, b consent) consent {
+	if b.atMS > a.atMS || b.atMS == a.atMS && !b.granted {
+		return b
+	}
+	return a
+}
+
+func (c *Customer) consented(purpose string) bool {
+	for i := range c.consents {
+		if c.consents[i].purpose == purpose {
+			return c.consents[i].granted
+		}
+	}
+	return false
+}
+
+// setTrait keeps a trait; names are the pipeline's own strings.
+func (c *Customer) setTrait(name, value string, atMS int64) {
+	i, found := slices.BinarySearchFunc(c.traits, name, func(x trait, n string) int { return compare(x.name, n) })
+	t := trait{name, clip(value), atMS}
+	if found {
+		c.traits[i] = laterTrait(c.traits[i], t)
+		return
+	}
+	c.traits = slices.Insert(grow(c.traits), i, t)
+	if len(c.traits) > keptTraits {
+		c.traits = slices.DeleteFunc(c.traits, oldestOf(c.traits, func(x trait) int64 { return x.atMS }))
+	}
+}
+
+func laterTrait(a, b trait) trait {
+	if b.atMS > a.atMS || b.atMS == a.atMS && b.value > a.value {
+		return b
+	}
+	return a
+}
+
+func (c *Customer) trait(name string) string {
+	for i := range c.traits {
+		if c.traits[i].name == name {
+			return c.traits[i].value
+		}
+	}
+	return ""
+}
+
+// oldestOf returns a function that is true for the first of the oldest elements only.
+func oldestOf[T any](list []T, at func(T) int64) func(T) bool {
+	least := at(list[0])
+	for _, x := range list {
+		least = min(least, at(x))
+	}
+	done := false
+	return func(x T) bool {
+		if done || at(x) != least {
+			return false
+		}
+		done = true
+		return true
+	}
+}
+
+func saturate(a, b int64) int64 {
+	const most = 1 << 62
+	return min(a+b, most)
+}
+
+func compare[T int32 | int64 | uint32 | uint64 | string](a, b T) int {
+	if a < b {
+		return -1
+	}
+	if a > b {
+		return 1
+	}
+	return 0
+}
+
+// micros is an amount in units of currency, for what is published.
+func micros(m int64) float64 { return float64(m) / streams.Micro }

@@ -1,0 +1,22 @@
+// Package operators holds the words that a pipeline is written in, and what they mean: the deciders that turn events and
+// models into recommendations, coupons and churn alerts. Program implements engine.Program.
+//
+// Config is what a pipeline says; New compiles it. A Program folds events into a Customer, gives the deciders their say,
+// and teaches the models at the end of an epoch.
+//
+//	customer.go, customer_merge.go  what is remembered of a customer; its encoding and merging
+//	catalog.go, budget.go           shared tables: items, money
+//	fold.go                         an event's way through state, deciders and lessons
+//	recommend.go coupon.go churn.go the deciders
+//	ignore.go                       traffic that is kept out
+//	inspect.go                      what is remembered, for people
+//
+// Invariants:
+//
+//  1. Deciding reads models and shared tables and never changes them: what an event teaches goes to the scratch, what costs
+//     money is proposed.
+//  2. A decision that is withheld is published with its reason. Only "nothing to show yet" is silent.
+//  3. A Customer is bounded by Limits. Each of its lists is a set of which the latest are kept, so merging is associative.
+//  4. Nothing is iterated in map order; everything of a pipeline is taken by name.
+//  5. An item or customer is never kept by a string that aliases an event.
+package operators

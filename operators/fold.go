@@ -1,0 +1,255 @@
+package operators
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// How much an event says about an item, in views.
+const (
+	weightViewed   = 1
+	weightWished   = 2
+	weightAdded    = 2
+	weightAnOrder  = 4
+	featuredLines  = 32 // of a list of items, how many are taken into carts and lessons
+	redeemedOffers = "redeemed"
+)
+
+// scratch is what a shard notes within an epoch: buffers, and the lessons for Learn.
+type scratch struct {
+	lessons  []lesson
+	before   []models.Item // of all lessons
+	fresh    []string      // ids of items that have no row yet
+	gaps     []int64       // between purchases, ms
+	redeemed []int         // numbers of budgets
+
+	candidates *models.Scratch
+	history    []models.Item
+	decision   streams.Decision
+	reasons    []streams.Reason
+}
+
+// lesson is one interaction with an item.
+type lesson struct {
+	hash     uint64
+	atMS     int64
+	item     models.Item
+	weight   float32
+	from, to int32 // of before: the items met before it, the latest first
+	fresh    int32 // index of the id if the item has no row
+}
+
+// NewScratch returns the scratch of a shard.
+func (p *Program) NewScratch(int) any {
+	return &scratch{candidates: models.NewScratch()}
+}
+
+// Fold takes one event into the customer's state, and lets the deciders that wait for its type decide.
+func (p *Program) Fold(t *engine.Turn) {
+	c, s, e := t.State.(*Customer), t.Scratch.(*scratch), t.Event
+	if len(p.ignore) > 0 && p.ignored(t, c) {
+		return
+	}
+	idleMS := int64(0)
+	if c.lastMS != 0 {
+		idleMS = max(0, t.NowMS-c.lastMS)
+	}
+	c.lastMS = max(c.lastMS, t.NowMS)
+	c.firstMS = earliest(c.firstMS, t.NowMS)
+	p.take(t, c, s)
+	on := &p.on[e.Type]
+	for _, o := range on.unless {
+		if o.unless.match(e) {
+			o.onUnless(t)
+		}
+	}
+	for _, o := range on.after {
+		if o.after.match(e) {
+			o.onAfter(t)
+		}
+	}
+	for _, x := range on.churn {
+		if x.after.match(e) {
+			x.onAfter(p, t, c)
+		}
+	}
+	for _, r := range on.recommend {
+		if r.trigger.match(e) {
+			r.onEvent(p, t, c, s, idleMS)
+		}
+	}
+}
+
+// take changes the customer's state by the event and notes what it teaches.
+func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
+	e, now := t.Event, t.NowMS
+	lines := e.Lines[:min(len(e.Lines), featuredLines)]
+	switch e.Type {
+	case streams.ProductViewed:
+		p.interact(c, s, lines, now, weightViewed)
+	case streams.WishlistAdded:
+		p.interact(c, s, lines, now, weightWished)
+	case streams.ProductAdded:
+		p.interact(c, s, lines, now, weightAdded)
+		for i := range lines {
+			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
+		}
+	case streams.ProductRemoved:
+		for i := range lines {
+			c.take(hashItem(lines[i].ID), lines[i].Quantity)
+		}
+	case streams.CartViewed, streams.CheckoutStarted: // they tell the whole cart
+		c.cart = c.cart[:0]
+		for i := range lines {
+			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
+		}
+	case streams.OrderCompleted:
+		p.interact(c, s, lines, now, weightAnOrder)
+		c.cart = c.cart[:0]
+		for i := range lines {
+			c.bought = meet(c.bought, seen{hash: hashItem(lines[i].ID), atMS: now, item: models.NoItem}, p.config.Limits.Bought)
+		}
+		if gap := c.addOrder(order{id: orderID(e), atMS: now, value: e.Value}); gap > 0 {
+			s.gaps = append(s.gaps, gap)
+		}
+	case streams.OrderCancelled, streams.OrderRefunded:
+		if id := orderID(e); id != 0 {
+			c.takeBack(id)
+		}
+	case streams.ReviewSubmitted:
+		if v, ok := e.Props.Get("rating"); ok {
+			if rating, ok := v.Micro(); ok && rating >= streams.Micro && rating <= 5*streams.Micro {
+				c.reviews++
+				c.ratings = saturate(c.ratings, rating)
+			}
+		}
+	case streams.DecisionRedeemed:
+		if i := slices.IndexFunc(p.offers, func(o *offer) bool { return o.name == deciderOf(e.Decision) }); i >= 0 {
+			t.Count(redeemedOffers + "/" + p.offers[i].name)
+			s.redeemed = append(s.redeemed, p.offers[i].budget)
+		}
+	case streams.UserUpdated:
+		p.hear(e, c, now)
+	case streams.ConsentChanged:
+		purpose, ok := e.Props.String("purpose")
+		status, known := e.Props.String("status")
+		if ok && known && purpose != "" {
+			c.setConsent(purpose, now, status == "granted")
+		}
+	}
+}
+
+// interact notes that the customer met items: in their history, and as lessons.
+func (p *Program) interact(c *Customer, s *scratch, lines []streams.Line, nowMS int64, weight float32) {
+	for i := range lines {
+		hash := hashItem(lines[i].ID)
+		item := p.catalog.find(hash)
+		l := lesson{hash: hash, atMS: nowMS, item: item, weight: weight, from: int32(len(s.before)), fresh: -1}
+		if item == models.NoItem {
+			l.fresh = int32(len(s.fresh))
+			s.fresh = append(s.fresh, strings.Clone(lines[i].ID))
+		}
+		for k, n := len(c.recent)-1, 0; k >= 0 && n < learnedHistory; k-- {
+			x := &c.recent[k]
+			if x.hash == hash {
+				continue
+			}
+			x.item = p.catalog.resolve(x.hash, x.item)
+			s.before = append(s.before, x.item)
+			n++
+		}
+		l.to = int32(len(s.before))
+		s.lessons = append(s.lessons, l)
+		c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item}, p.config.Limits.History)
+	}
+}
+
+func lineOf(l *streams.Line, atMS int64) cartLine {
+	return cartLine{hash: hashItem(l.ID), atMS: atMS, price: l.Price, quantity: l.Quantity}
+}
+
+// orderID is the hash of props.order, 0 if there is none.
+func orderID(e *streams.Event) uint64 {
+	id, ok := e.Props.String("order")
+	if !ok || id == "" {
+		return 0
+	}
+	return xxhash.Sum64String(id)
+}
+
+// deciderOf is the name of the decider in a decision's id: the part before the last.
+func deciderOf(id string) string {
+	end := strings.LastIndexByte(id, '.')
+	if end < 0 {
+		return ""
+	}
+	return id[strings.LastIndexByte(id[:end], '.')+1 : end]
+}
+
+// Item takes in one catalogue record.
+func (p *Program) Item(e *streams.Event, _ int64) {
+	switch {
+	case len(e.Lines) == 0:
+	case e.Type == streams.ItemUpserted:
+		p.catalog.upsert(e)
+		p.trends.Settle() // the item may have taken the row of a popular one
+	case e.Type == streams.ItemRemoved:
+		p.catalog.remove(e)
+	}
+}
+
+// Learn takes in what the shards noted, in their order.
+func (p *Program) Learn(scratches []any, _ int64) {
+	before := p.learned
+	for _, x := range scratches {
+		s := x.(*scratch)
+		for i := range s.lessons {
+			p.learn(s, &s.lessons[i])
+		}
+		for _, gap := range s.gaps {
+			p.rhythm.Learn(gap)
+		}
+		for _, budget := range s.redeemed {
+			p.budgets.redeem(budget)
+		}
+		clear(s.fresh)
+		s.lessons, s.before, s.fresh, s.gaps, s.redeemed = s.lessons[:0], s.before[:0], s.fresh[:0], s.gaps[:0], s.redeemed[:0]
+	}
+	p.trends.Settle()
+	if p.learned != before {
+		p.shared.Touch(rowLearned)
+		p.newVersion()
+	}
+}
+
+func (p *Program) learn(s *scratch, l *lesson) {
+	item := l.item
+	if !p.catalog.valid(item) {
+		id := ""
+		if l.fresh >= 0 {
+			id = s.fresh[l.fresh]
+		}
+		if item = p.catalog.find(l.hash); item == models.NoItem {
+			if id == "" {
+				return // its row was given away within this epoch
+			}
+			item = p.catalog.ensure(l.hash, id)
+		}
+	}
+	before := s.before[l.from:l.to]
+	for k := range before {
+		if !p.catalog.valid(before[k]) {
+			before[k] = models.NoItem
+		}
+	}
+	p.catalog.met(item, l.atMS)
+	p.together.Learn(item, before, l.atMS, l.weight)
+	p.trends.Learn(item, l.atMS, l.weight)
+	p.learned++
+}

@@ -1,0 +1,185 @@
+package operators
+
+import (
+	"math"
+	"strings"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// Description is what is remembered of a customer, for people.
+type Description struct {
+	First        string            `json:"first,omitempty"`
+	Last         string            `json:"last,omitempty"`
+	Recent       []ItemTime        `json:"recent,omitempty"` // the latest first
+	Cart         []CartItem        `json:"cart,omitempty"`
+	Bought       []ItemTime        `json:"bought,omitempty"` // the latest first
+	Orders       []OrderTime       `json:"orders,omitempty"` // those that can still be taken back, the latest first
+	Purchases    int               `json:"purchases,omitempty"`
+	Spent        float64           `json:"spent,omitempty"`
+	FirstOrder   string            `json:"first_order,omitempty"`
+	LastOrder    string            `json:"last_order,omitempty"`
+	UsualGap     float64           `json:"usual_gap_days,omitempty"`
+	Left         float64           `json:"probability_left,omitempty"` // as of the last event
+	Satisfaction float64           `json:"satisfaction,omitempty"`
+	Reviews      int               `json:"reviews,omitempty"`
+	Consents     map[string]string `json:"consents,omitempty"`
+	Traits       map[string]string `json:"traits,omitempty"`
+	Deciders     []DeciderState    `json:"deciders,omitempty"`
+}
+
+// ItemTime is an item and when it was last met. Items that have no row are named by their hash.
+type ItemTime struct {
+	Item string `json:"item"`
+	At   string `json:"at"`
+}
+
+// CartItem is a line of the cart.
+type CartItem struct {
+	Item     string  `json:"item"`
+	Quantity int32   `json:"quantity"`
+	Price    float64 `json:"price,omitempty"`
+	At       string  `json:"at"`
+}
+
+// OrderTime is an order.
+type OrderTime struct {
+	At    string  `json:"at"`
+	Value float64 `json:"value"`
+}
+
+// DeciderState is what a decider remembers of a customer.
+type DeciderState struct {
+	Name    string `json:"name"`
+	At      string `json:"at"`
+	Count   int    `json:"count,omitempty"`
+	Alerted bool   `json:"alerted,omitempty"`
+}
+
+// Describe tells what is remembered of a customer as a document that encoding/json can write.
+func (p *Program) Describe(state engine.State) any {
+	c := state.(*Customer)
+	d := &Description{
+		First: timeText(c.firstMS), Last: timeText(c.lastMS), Recent: p.itemTimes(c.recent), Bought: p.itemTimes(c.bought),
+		Purchases: c.purchases.Count, Spent: micros(c.spent), FirstOrder: timeText(c.purchases.FirstMS), LastOrder: timeText(c.purchases.LastMS),
+	}
+	for i := len(c.cart) - 1; i >= 0; i-- {
+		l := &c.cart[i]
+		d.Cart = append(d.Cart, CartItem{Item: p.itemName(l.hash), Quantity: l.quantity, Price: micros(l.price), At: timeText(l.atMS)})
+	}
+	for i := len(c.orders) - 1; i >= 0; i-- {
+		d.Orders = append(d.Orders, OrderTime{At: timeText(c.orders[i].atMS), Value: micros(c.orders[i].value)})
+	}
+	if n := c.purchases.Count; n > 0 {
+		d.Left = math.Floor(float64(p.rhythm.Left(c.purchases, c.lastMS)*1e4)+0.5) / 1e4
+		if n > 1 {
+			d.UsualGap = tenth(float64(c.purchases.LastMS-c.purchases.FirstMS) / (24 * 3600 * 1000) / float64(n-1))
+		}
+	}
+	d.Satisfaction, d.Reviews = c.Satisfaction()
+	for _, x := range c.consents {
+		if d.Consents == nil {
+			d.Consents = map[string]string{}
+		}
+		d.Consents[x.purpose] = "refused"
+		if x.granted {
+			d.Consents[x.purpose] = "granted"
+		}
+	}
+	for _, x := range c.traits {
+		if d.Traits == nil {
+			d.Traits = map[string]string{}
+		}
+		d.Traits[x.name] = x.value
+	}
+	for _, name := range p.deciders() {
+		if m := c.marked(nameHash(name)); m.atMS != 0 {
+			d.Deciders = append(d.Deciders, DeciderState{Name: name, At: timeText(m.atMS), Count: int(m.n), Alerted: m.alerted})
+		}
+	}
+	return d
+}
+
+func (p *Program) itemTimes(list []seen) []ItemTime {
+	var out []ItemTime
+	for i := len(list) - 1; i >= 0; i-- {
+		out = append(out, ItemTime{Item: p.itemName(list[i].hash), At: timeText(list[i].atMS)})
+	}
+	return out
+}
+
+func (p *Program) itemName(hash uint64) string {
+	if i := p.catalog.find(hash); i != models.NoItem {
+		return p.catalog.id(i)
+	}
+	const digits = "0123456789abcdef"
+	b := []byte("#")
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, digits[hash>>shift&15])
+	}
+	return string(b)
+}
+
+// ItemDescription is what is known of an item, for people.
+type ItemDescription struct {
+	ID         string     `json:"id"`
+	Catalogued bool       `json:"catalogued"` // false: only customers spoke of it
+	Removed    bool       `json:"removed,omitempty"`
+	Price      float64    `json:"price,omitempty"`
+	Cost       *float64   `json:"cost,omitempty"`
+	Stock      *int64     `json:"stock,omitempty"`
+	Categories []string   `json:"categories,omitempty"`
+	From       string     `json:"available_from,omitempty"`
+	Until      string     `json:"available_until,omitempty"`
+	LastDay    string     `json:"last_day,omitempty"` // of an event or catalogue record
+	Popularity float64    `json:"popularity,omitempty"`
+	Together   []Neighbor `json:"viewed_together,omitempty"`
+}
+
+// Neighbor is an item that is met together with another.
+type Neighbor struct {
+	Item   string  `json:"item"`
+	Weight float64 `json:"weight"`
+}
+
+// DescribeItem tells what is known of an item as a document that encoding/json can write; false if nothing is. Decayed
+// numbers are as of the end of the item's last day.
+func (p *Program) DescribeItem(id string) (any, bool) {
+	i := p.catalog.find(hashItem(id))
+	if i == models.NoItem {
+		return nil, false
+	}
+	r, m := &p.catalog.rows[i.Row()], p.catalog.marks[i.Row()]
+	const dayMS = 24 * 3600 * 1000
+	asOf := (int64(r.seenDay) + 1) * dayMS
+	d := &ItemDescription{ID: r.id, Catalogued: r.fromCatalogue, Removed: m&itemRemoved != 0, Price: micros(r.price),
+		From: timeText(r.from), Until: timeText(r.until), LastDay: timeText(int64(r.seenDay) * dayMS), Popularity: round(float32(p.trends.Value(i, asOf)))}
+	if len(d.LastDay) > 10 {
+		d.LastDay = d.LastDay[:10]
+	}
+	if m&itemCosted != 0 {
+		cost := micros(r.cost)
+		d.Cost = &cost
+	}
+	if m&itemCounted != 0 {
+		d.Stock = &r.stock
+	}
+	if r.categories != "" {
+		d.Categories = strings.Split(r.categories, "\n")
+	}
+	p.together.Neighbours(i, asOf, func(n models.Item, weight float64) {
+		if p.catalog.valid(n) {
+			d.Together = append(d.Together, Neighbor{Item: p.catalog.id(n), Weight: round(float32(weight))})
+		}
+	})
+	return d, true
+}
+
+func timeText(ms int64) string {
+	if ms == 0 {
+		return ""
+	}
+	return string(streams.AppendTime(nil, ms))
+}

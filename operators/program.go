@@ -1,0 +1,313 @@
+package operators
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// Program is a compiled pipeline. It implements engine.Program.
+type Program struct {
+	definition []byte
+	config     Config
+
+	recommenders []*recommender // each list by name
+	offers       []*offer
+	churns       []*churn
+	ignore       []ignoreRule
+	traits       []string // that the ignore rules ask for, ascending
+	holdout      uint64   // customers with a smaller hash get no offer
+	on           [streams.NumTypes]actions
+	timers       map[string]func(*engine.Turn, *Customer)
+
+	catalog  *Catalog
+	together *models.CoOccurrence
+	trends   *models.Trending
+	rhythm   *models.Rhythm
+	learned  uint64 // interactions
+	budgets  *budgets
+	shared   *engine.Table // of what is one row: rhythm, learned
+	tables   []*engine.Table
+	version  string // of the models, in decisions
+}
+
+// actions is what an event type sets off.
+type actions struct {
+	recommend     []*recommender
+	after, unless []*offer
+	churn         []*churn
+}
+
+// How many of the last items learn that they were met before the present one: more cost their time and gained little (see
+// the figures in models).
+const learnedHistory = 5
+
+const keptTrends = 256
+
+// New compiles a pipeline. config must have been validated; definition is its text.
+func New(config Config, definition []byte) (*Program, error) {
+	zone, err := time.LoadLocation(config.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("operators: timezone %q: want an IANA name such as Asia/Shanghai: %w", config.Timezone, err)
+	}
+	p := &Program{definition: definition, config: config, timers: map[string]func(*engine.Turn, *Customer){}}
+	p.ignore, p.traits = newIgnoreRules(config.Ignore)
+	slices.Sort(p.traits)
+	p.traits = slices.Compact(p.traits)
+	p.holdout = config.Holdout.hashes()
+	p.budgets = newBudgets(config.Budgets, zone)
+	if err := p.addRecommenders(); err != nil {
+		return nil, err
+	}
+	if err := p.addOffers(); err != nil {
+		return nil, err
+	}
+	p.addChurn()
+	if err := p.checkNames(); err != nil {
+		return nil, err
+	}
+	p.addTables()
+	p.newVersion()
+	return p, nil
+}
+
+func (p *Program) addRecommenders() error {
+	half, trend := Duration(14*day), Duration(day)
+	for i, name := range slices.Sorted(maps.Keys(p.config.Recommenders)) {
+		r := p.config.Recommenders[name]
+		if i == 0 {
+			half, trend = r.HalfLife, r.TrendHalfLife
+		} else if r.HalfLife != half || r.TrendHalfLife != trend {
+			return fmt.Errorf("operators: recommenders.%s: half_life %v and trend_half_life %v differ from recommenders.%s (%v, %v): "+
+				"all recommenders score with the same models; give them the same half-lives", name, r.HalfLife, r.TrendHalfLife, p.recommenders[0].name, half, trend)
+		}
+		x := newRecommender(name, r)
+		p.recommenders = append(p.recommenders, x)
+		for _, t := range x.trigger.types() {
+			p.on[t].recommend = append(p.on[t].recommend, x)
+		}
+	}
+	if half.MS() <= 0 || trend.MS() <= 0 {
+		return fmt.Errorf("operators: half_life %v and trend_half_life %v must be longer than nothing", half, trend)
+	}
+	p.together = models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS()))
+	p.trends = models.NewTrending(trend.MS(), keptTrends)
+	p.rhythm = &models.Rhythm{}
+	return nil
+}
+
+func (p *Program) addOffers() error {
+	for _, name := range slices.Sorted(maps.Keys(p.config.Offers)) {
+		o := p.config.Offers[name]
+		budget := p.budgets.index(o.Budget)
+		if budget < 0 {
+			return fmt.Errorf("operators: offers.%s.budget: %q is not declared under budgets", name, o.Budget)
+		}
+		x := newOffer(name, o, budget)
+		p.offers = append(p.offers, x)
+		for _, t := range x.after.types() {
+			p.on[t].after = append(p.on[t].after, x)
+		}
+		for _, t := range x.unless.types() {
+			p.on[t].unless = append(p.on[t].unless, x)
+		}
+		p.timers[name] = func(t *engine.Turn, c *Customer) { x.onTimer(p, t, c) }
+	}
+	return nil
+}
+
+func (p *Program) addChurn() {
+	for _, name := range slices.Sorted(maps.Keys(p.config.Churn)) {
+		x := newChurn(name, p.config.Churn[name])
+		p.churns = append(p.churns, x)
+		for _, t := range x.after.types() {
+			p.on[t].churn = append(p.on[t].churn, x)
+		}
+		p.timers[name] = func(t *engine.Turn, c *Customer) { x.onTimer(p, t, c) }
+	}
+}
+
+// checkNames makes sure that two deciders never take each other's timers, marks or decision ids.
+func (p *Program) checkNames() error {
+	taken := map[uint32]string{}
+	for _, name := range p.deciders() {
+		if other, ok := taken[nameHash(name)]; ok {
+			return fmt.Errorf("operators: the names %q and %q can't be told apart: rename one", other, name)
+		}
+		taken[nameHash(name)] = name
+	}
+	return nil
+}
+
+func (p *Program) deciders() []string {
+	var names []string
+	for _, x := range p.recommenders {
+		names = append(names, x.name)
+	}
+	for _, x := range p.offers {
+		names = append(names, x.name)
+	}
+	for _, x := range p.churns {
+		names = append(names, x.name)
+	}
+	return names
+}
+
+// Names lists what can be paused: the deciders, then the groups.
+func (p *Program) Names() []string {
+	return append(p.deciders(), GroupRecommendations, GroupCoupons, GroupChurn)
+}
+
+// Definition returns the text of the pipeline.
+func (p *Program) Definition() []byte { return p.definition }
+
+func (p *Program) addTables() {
+	p.catalog = newCatalog(p.config.Limits.Items)
+	p.catalog.evicted = func(row uint32) {
+		p.together.Forget(row)
+		p.trends.Forget(row)
+	}
+	together := &engine.Table{Name: "viewed_together",
+		Row: func(i uint32, key, value []byte) (k, v []byte) {
+			return binary.BigEndian.AppendUint32(key, i), orNil(p.together.AppendRow(value, i))
+		},
+		Load: func(key, value []byte) error { return loadRow(key, value, p.together.LoadRow) }}
+	p.together.Touch = together.Touch
+	trends := &engine.Table{Name: "trending",
+		Row: func(i uint32, key, value []byte) (k, v []byte) {
+			return binary.BigEndian.AppendUint32(key, i), orNil(p.trends.AppendRow(value, i))
+		},
+		Load: func(key, value []byte) error { return loadRow(key, value, p.trends.LoadRow) }}
+	p.trends.Touch = trends.Touch
+	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
+	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
+	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table}
+}
+
+// The rows of the table "models".
+const (
+	rowRhythm = iota
+	rowLearned
+)
+
+func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
+	if i == rowRhythm {
+		return append(key, "rhythm"...), p.rhythm.AppendBinary(value)
+	}
+	return append(key, "learned"...), binary.AppendUvarint(value, p.learned)
+}
+
+func (p *Program) loadModel(key, value []byte) error {
+	switch string(key) {
+	case "rhythm":
+		return p.rhythm.UnmarshalBinary(value)
+	case "learned":
+		n, size := binary.Uvarint(value)
+		if size != len(value) {
+			return fmt.Errorf("operators: the number of lessons learned: %x is no number", value)
+		}
+		p.learned = n
+		p.newVersion()
+	}
+	return nil
+}
+
+// orNil turns an empty encoding into the nil that deletes a row.
+func orNil(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func loadRow(key, value []byte, load func(row uint32, b []byte) error) error {
+	if len(key) != 4 {
+		return fmt.Errorf("operators: row key %x: want 4 bytes", key)
+	}
+	return load(binary.BigEndian.Uint32(key), value)
+}
+
+// Tables lists the shared state.
+func (p *Program) Tables() []*engine.Table { return p.tables }
+
+func (p *Program) newVersion() { p.version = "n" + strconv.FormatUint(p.learned, 10) }
+
+// NewState returns a customer of whom nothing is known.
+func (p *Program) NewState() engine.State { return &Customer{} }
+
+// DecodeState is the inverse of Customer.AppendBinary.
+func (p *Program) DecodeState(b []byte) (engine.State, error) {
+	c, err := decodeCustomer(b)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Merge takes an anonymous customer into a known one.
+func (p *Program) Merge(into, from engine.State) {
+	into.(*Customer).merge(from.(*Customer), &p.config.Limits)
+}
+
+// Grant gives out budget.
+func (p *Program) Grant(t *engine.Turn, x *engine.Proposal) { x.Data.(*offer).grant(p, t, x) }
+
+// Fire lets the decider that armed the timer decide.
+func (p *Program) Fire(t *engine.Turn, timer engine.Timer) {
+	decide, ok := p.timers[timer.Name]
+	if !ok {
+		return // armed by a decider that the pipeline no longer has
+	}
+	if c := t.State.(*Customer); !p.ignoredCustomer(t, c) {
+		decide(t, c)
+	}
+}
+
+// Spent says how far each budget has been used.
+func (p *Program) Spent() []Spending { return p.budgets.spending() }
+
+// trigger is a set of event types.
+type trigger struct {
+	builtin uint64   // bit per type but Custom
+	custom  []string // names of custom types
+}
+
+func newTrigger(names ...string) trigger {
+	var t trigger
+	for _, n := range names {
+		if strings.HasPrefix(n, streams.CustomPrefix) {
+			t.custom = append(t.custom, n)
+		} else {
+			t.builtin |= 1 << streams.ParseType(n)
+		}
+	}
+	return t
+}
+
+// types lists the types that may match.
+func (t trigger) types() []streams.Type {
+	var out []streams.Type
+	for x := streams.PageViewed; x < streams.NumTypes; x++ {
+		if t.builtin&(1<<x) != 0 || x == streams.Custom && len(t.custom) > 0 {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// match decides for the types that types listed.
+func (t *trigger) match(e *streams.Event) bool {
+	return e.Type != streams.Custom || slices.Contains(t.custom, e.Name)
+}
+
+func nameHash(name string) uint32 { return uint32(xxhash.Sum64String(name)) }

@@ -1,0 +1,176 @@
+package operators
+
+import (
+	"math"
+	"slices"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// recommender shows items on an event: those that were met together with the customer's last items, and, where these say too
+// little, those that are popular now. Items bought lately, in the cart, on the page, sold out or not on sale are left out.
+//
+// The list is the same for the same state, so its propensity is 1. An item's score is comparable within its list only:
+// popular items that fill up are scored below the last one that the history speaks for.
+type recommender struct {
+	Recommender
+	name             string
+	key              uint32
+	trigger          trigger
+	together, trends bool
+	expiresMS        int64
+	boughtMS         int64
+	atMostMS         int64
+}
+
+func newRecommender(name string, r Recommender) *recommender {
+	return &recommender{
+		Recommender: r, name: name, key: nameHash(name), trigger: newTrigger(r.When...),
+		together: slices.Contains(r.Candidates, viewedTogether), trends: slices.Contains(r.Candidates, trending),
+		expiresMS: r.Expires.MS(), boughtMS: r.ExcludeBought.MS(), atMostMS: r.AtMost.Per.MS(),
+	}
+}
+
+// onEvent decides, after the event was taken into the customer's state. idleMS is how long the customer had been away before it.
+func (r *recommender) onEvent(p *Program, t *engine.Turn, c *Customer, s *scratch, idleMS int64) {
+	if r.AtMost.N > 0 {
+		if m := c.marked(r.key); t.NowMS < m.atMS+r.atMostMS && int(m.n) >= r.AtMost.N {
+			return
+		}
+	}
+	d := &s.decision
+	*d = streams.Decision{
+		Kind: streams.KindRecommendation, Name: r.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + r.expiresMS,
+		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Model: streams.ModelVersion{Name: viewedTogether, Version: p.version},
+	}
+	switch {
+	case t.Stale(d.ExpiresMS):
+		withhold(d, streams.Reason{Code: ReasonStale})
+	case t.Paused(r.name):
+		withhold(d, streams.Reason{Code: ReasonPaused, With: r.name})
+	case t.Paused(GroupRecommendations):
+		withhold(d, streams.Reason{Code: ReasonPaused, With: GroupRecommendations})
+	default:
+		r.fill(p, t, c, s)
+		if len(d.Items) == 0 {
+			return // nothing is known yet: there is nothing to show, and nothing to withhold
+		}
+		d.Propensity = 1
+	}
+	if r.AtMost.N > 0 {
+		m := c.mark(r.key)
+		if t.NowMS >= m.atMS+r.atMostMS {
+			m.atMS, m.n = t.NowMS, 0
+		}
+		m.n++
+	}
+	d.Features = append(d.Features,
+		streams.Feature{Name: "history", Value: float64(len(s.history))},
+		streams.Feature{Name: "idle_s", Value: float64(idleMS / 1000)},
+		streams.Feature{Name: "purchases", Value: float64(c.purchases.Count)})
+	t.Decide(d)
+}
+
+// fill ranks the candidates into the scratch's decision.
+func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+	d := &s.decision
+	now := t.NowMS
+	onPage := uint64(0)
+	if len(t.Event.Lines) == 1 {
+		onPage = hashItem(t.Event.Lines[0].ID)
+	}
+	keep := func(i models.Item) bool {
+		return p.catalog.sellable(i, now) && c.wants(p.catalog.hashes[i.Row()], onPage, now-r.boughtMS)
+	}
+	s.history = s.history[:0]
+	for k := len(c.recent) - 1; k >= 0 && len(s.history) < r.History; k-- {
+		e := &c.recent[k]
+		if e.item = p.catalog.resolve(e.hash, e.item); e.item != models.NoItem {
+			s.history = append(s.history, e.item)
+		}
+	}
+	s.reserve(r.Size)
+	last := 1.0
+	if r.together {
+		s.candidates.Reset()
+		p.together.Score(s.candidates, s.history, now)
+		for _, x := range s.candidates.Top(r.Size, keep) {
+			last = round(x.Score)
+			s.show(p.catalog.id(x.Item), last, streams.Reason{Code: ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
+		}
+	}
+	if !r.trends || len(d.Items) >= r.Size {
+		return
+	}
+	chosen := len(d.Items)
+	for _, i := range p.trends.Top() {
+		if len(d.Items) == r.Size {
+			break
+		}
+		if !keep(i) {
+			continue
+		}
+		id := p.catalog.id(i)
+		if slices.ContainsFunc(d.Items[:chosen], func(x streams.DecisionItem) bool { return x.ID == id }) {
+			continue
+		}
+		share := round(float32(p.trends.Share(i)))
+		s.show(id, round(float32(last*share)), streams.Reason{Code: ReasonTrending, Weight: share})
+	}
+}
+
+// wants says whether an item may be shown to the customer: not on the page, not in the cart, not bought since.
+func (c *Customer) wants(hash, onPage uint64, boughtSinceMS int64) bool {
+	if hash == onPage {
+		return false
+	}
+	for i := range c.cart {
+		if c.cart[i].hash == hash {
+			return false
+		}
+	}
+	for i := len(c.bought) - 1; i >= 0 && c.bought[i].atMS >= boughtSinceMS; i-- {
+		if c.bought[i].hash == hash {
+			return false
+		}
+	}
+	return true
+}
+
+// reserve makes room for n items with a reason each.
+func (s *scratch) reserve(n int) {
+	if cap(s.reasons) < n {
+		s.reasons = make([]streams.Reason, 0, n)
+		s.decision.Items = make([]streams.DecisionItem, 0, n)
+	}
+	s.reasons = s.reasons[:0]
+}
+
+// show adds an item to the scratch's decision; reserve made the room.
+func (s *scratch) show(id string, score float64, why streams.Reason) {
+	k := len(s.reasons)
+	s.reasons = append(s.reasons, why)
+	s.decision.Items = append(s.decision.Items, streams.DecisionItem{ID: id, Score: score, Propensity: 1, Reasons: s.reasons[k : k+1 : k+1]})
+}
+
+// round keeps four digits: more say nothing, and every digit is published.
+func round(x float32) float64 {
+	if !(x > 0) {
+		return 0
+	}
+	scale := 1e4
+	for y := float64(x); y < 0.1 && scale < 1e12; y *= 10 {
+		scale *= 10
+	}
+	return math.Floor(float64(float64(x)*scale)+0.5) / scale
+}
+
+// withhold turns a decision into one that is published but not acted on.
+func withhold(d *streams.Decision, why streams.Reason) {
+	d.Action = streams.ActionNone
+	d.Items = d.Items[:0]
+	d.Propensity = 0
+	d.Reasons = append(d.Reasons[:0], why)
+}
