@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"nudge/streams"
 )
@@ -20,9 +22,31 @@ type Entry struct {
 	Ticks    []Tick
 	Catalog  []CatalogRecord
 	Commands []Command
-	// Definition is the pipeline's text from this epoch on; nil where it stays. The first entry of a journal has one.
-	Definition []byte
-	Gaps       []Gap
+	// Setup is what the engine runs under from this epoch on; nil where it stays. The first entry of a journal has one.
+	Setup *Setup
+	Gaps  []Gap
+}
+
+// Setup is what decides an engine's output beside the epochs: the pipeline's text, and what the brokers say of its topics.
+type Setup struct {
+	Definition []byte  `json:"definition"`
+	Inputs     []Topic `json:"inputs"`
+}
+
+// Topic is one topic that is read. Its place in Setup.Inputs is the input's number.
+type Topic struct {
+	Topic      string `json:"topic"`
+	ID         string `json:"id,omitempty"` // the broker's id of the topic: one created anew has another
+	Partitions int    `json:"partitions"`   // 0: the topic does not exist
+	// Catalog says that it holds catalogue records: they enter the journal by value, before the customers' events.
+	Catalog bool `json:"catalog,omitempty"`
+	// LogAppendTime says that records carry the broker's append time; else the epoch's arrival time stands in.
+	LogAppendTime bool `json:"log_append_time,omitempty"`
+}
+
+// Equal says whether two setups are the same.
+func (s *Setup) Equal(o *Setup) bool {
+	return bytes.Equal(s.Definition, o.Definition) && slices.Equal(s.Inputs, o.Inputs)
 }
 
 // Partition is one partition of an input, named by the input's number in Config.Inputs.
@@ -102,7 +126,7 @@ func (e *Entry) AppendBinary(b []byte) []byte {
 		b = appendString(b, c.Kind)
 		b = appendString(b, c.Name)
 	}
-	b = appendBytes(b, e.Definition)
+	b = e.Setup.appendTo(b)
 	b = binary.AppendUvarint(b, uint64(len(e.Gaps)))
 	for _, g := range e.Gaps {
 		b = g.appendTo(b)
@@ -138,7 +162,7 @@ func DecodeEntry(b []byte) (*Entry, error) {
 	for n := r.count(); n > 0; n-- {
 		e.Commands = append(e.Commands, Command{Kind: r.string(), Name: r.string()})
 	}
-	e.Definition = r.bytes()
+	e.Setup = r.setup()
 	for n := r.count(); n > 0; n-- {
 		e.Gaps = append(e.Gaps, Gap{Partition: r.partition(), From: r.varint(), To: r.varint()})
 	}
@@ -149,6 +173,40 @@ func DecodeEntry(b []byte) (*Entry, error) {
 		return nil, fmt.Errorf("engine: decode journal entry: %w", r.err)
 	}
 	return e, nil
+}
+
+func (s *Setup) appendTo(b []byte) []byte {
+	if s == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	b = appendBytes(b, s.Definition)
+	b = binary.AppendUvarint(b, uint64(len(s.Inputs)))
+	for _, t := range s.Inputs {
+		b = appendString(b, t.Topic)
+		b = appendString(b, t.ID)
+		b = binary.AppendUvarint(b, uint64(t.Partitions))
+		b = append(b, flag(t.Catalog), flag(t.LogAppendTime))
+	}
+	return b
+}
+
+func flag(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+func (r *reader) setup() *Setup {
+	if r.byte() == 0 {
+		return nil
+	}
+	s := &Setup{Definition: r.bytes()}
+	for n := r.count(); n > 0; n-- {
+		s.Inputs = append(s.Inputs, Topic{Topic: r.string(), ID: r.string(), Partitions: int(r.uvarint()), Catalog: r.byte() == 1, LogAppendTime: r.byte() == 1})
+	}
+	return s
 }
 
 func (p Partition) appendTo(b []byte) []byte {

@@ -1,6 +1,11 @@
 package engine
 
-import "nudge/streams"
+import (
+	"fmt"
+	"strings"
+
+	"nudge/streams"
+)
 
 // Chunk is a run of decoded records of one partition, in offset order. A fetcher makes it; nobody writes to it after.
 type Chunk struct {
@@ -9,6 +14,16 @@ type Chunk struct {
 	// Events[i] is Records[i] decoded; Events[i].Type is streams.Invalid where Faults says why it could not be.
 	Events []streams.Event
 	Faults map[int]*streams.Fault
+	// Next is the offset that follows the chunk: past the last record + 1 where the log skips some.
+	Next int64
+}
+
+// Offset is the offset at which record i is to be cut off: its own, or Next at the end.
+func (c *Chunk) Offset(i int) int64 {
+	if i < len(c.Records) {
+		return c.Records[i].Offset
+	}
+	return c.Next
 }
 
 // Run is records [I, J) of a chunk.
@@ -43,7 +58,7 @@ type Counts struct {
 	Late       int64
 	Duplicates int64
 	Stale      int64
-	Decisions  map[string]int64 // by kind
+	Decisions  map[DecisionKey]int64
 	Withheld   map[string]int64 // by reason, of the decisions with action none
 	Dead       map[string]int64 // by reason
 	Named      map[string]int64 // what the program counted: "ignored/bots", ...
@@ -61,9 +76,53 @@ func (c *Counts) Add(o *Counts) {
 	addTo(&c.Named, o.Named)
 }
 
-func addTo(to *map[string]int64, from map[string]int64) {
+// DecisionKey is what decisions are counted by.
+type DecisionKey struct{ Kind, Action string }
+
+// MarshalText writes the key as kind/action.
+func (k DecisionKey) MarshalText() ([]byte, error) { return []byte(k.Kind + "/" + k.Action), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (k *DecisionKey) UnmarshalText(b []byte) error {
+	var ok bool
+	if k.Kind, k.Action, ok = strings.Cut(string(b), "/"); !ok {
+		return fmt.Errorf("engine: want kind/action, got %q", b)
+	}
+	return nil
+}
+
+// ByKind sums decisions over their actions.
+func (c *Counts) ByKind() map[string]int64 {
+	m := map[string]int64{}
+	for k, n := range c.Decisions {
+		m[k.Kind] += n
+	}
+	return m
+}
+
+// Since returns c less what was counted before.
+func (c *Counts) Since(before *Counts) Counts {
+	d := Counts{Events: c.Events - before.Events, Late: c.Late - before.Late, Duplicates: c.Duplicates - before.Duplicates, Stale: c.Stale - before.Stale}
+	d.Decisions = less(c.Decisions, before.Decisions)
+	d.Withheld = less(c.Withheld, before.Withheld)
+	d.Dead = less(c.Dead, before.Dead)
+	d.Named = less(c.Named, before.Named)
+	return d
+}
+
+func less[K comparable](c, before map[K]int64) map[K]int64 {
+	m := map[K]int64{}
+	for k, n := range c {
+		if n -= before[k]; n != 0 {
+			m[k] = n
+		}
+	}
+	return m
+}
+
+func addTo[K comparable](to *map[K]int64, from map[K]int64) {
 	if len(from) > 0 && *to == nil {
-		*to = make(map[string]int64, len(from))
+		*to = make(map[K]int64, len(from))
 	}
 	for k, v := range from {
 		(*to)[k] += v
@@ -79,9 +138,9 @@ func (c *Counts) reset() {
 	*c = Counts{Decisions: c.Decisions, Withheld: c.Withheld, Dead: c.Dead, Named: c.Named}
 }
 
-func count(m *map[string]int64, key string) {
+func count[K comparable](m *map[K]int64, key K) {
 	if *m == nil {
-		*m = make(map[string]int64, 8)
+		*m = make(map[K]int64, 8)
 	}
 	(*m)[key]++
 }

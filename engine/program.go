@@ -7,9 +7,6 @@ import "nudge/streams"
 // Law: every method is a function of its arguments, of the customer's state and of shared state (tables) as of the
 // epoch's start. It reads no clock, no global random number, no map in map order, does no I/O and starts no goroutine.
 type Program interface {
-	// Definition returns the text of the pipeline. Its hash is the policy in every decision.
-	Definition() []byte
-
 	// NewState returns the empty state of a customer.
 	NewState() State
 	// DecodeState is the inverse of State.AppendBinary. The bytes are only valid during the call.

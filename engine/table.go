@@ -13,7 +13,8 @@ type Table struct {
 
 	dirty, pending bitset
 	dirtyRows      []uint32
-	pendingRows    []uint32
+	pendingRows    []uint32 // of the checkpoint in progress, still to be looked at
+	inFlight       []uint32 // of the checkpoint in progress, all
 	write          func(k, v []byte)
 	key, value     []byte
 }
@@ -34,6 +35,7 @@ func (t *Table) Touch(i uint32) {
 func (t *Table) begin(write func(k, v []byte)) {
 	t.dirty, t.pending = t.pending, t.dirty
 	t.dirtyRows, t.pendingRows = t.pendingRows[:0], t.dirtyRows
+	t.inFlight = append(t.inFlight[:0], t.pendingRows...)
 	t.write = write
 }
 
@@ -51,6 +53,22 @@ func (t *Table) drain(n int) int {
 		done++
 	}
 	return done
+}
+
+// end says how the checkpoint ended; rows of one that failed are to be written by the next.
+func (t *Table) end(ok bool) {
+	for _, i := range t.pendingRows {
+		if t.pending.has(i) {
+			t.pending.clear(i)
+		}
+	}
+	t.pendingRows = t.pendingRows[:0]
+	if !ok {
+		for _, i := range t.inFlight {
+			t.Touch(i)
+		}
+	}
+	t.inFlight = t.inFlight[:0]
 }
 
 func (t *Table) writeRow(i uint32) {

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"nudge/deploy"
+	"nudge/operators/pipeline"
+)
+
+// runFlags are the flags of `nudge run`.
+type runFlags struct {
+	file        string
+	kafka       []string
+	nats, dir   string
+	summary     string
+	metricsAddr string
+	stale       string
+	nodeOptions
+}
+
+func runCommand(log func() *zap.Logger) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a pipeline: events from Kafka, decisions to NATS",
+		Long: `Run a pipeline: events from Kafka, decisions to NATS, state in a folder of its own.
+
+Without -c the default pipeline runs (deploy/shop.yaml). A first SIGINT or SIGTERM drains: what was read is decided,
+published and checkpointed. A second one ends at once; the next start continues exactly where this one was.`,
+		Example: `  nudge run                                            the default pipeline on localhost:9092 and localhost:4222
+  nudge run -c shop.yaml --metrics-addr :9090          yours, with /metrics, /livez and /readyz
+  nudge run -c shop.yaml --kafka k1:9092,k2:9092 --nats nats://n1:4222 --dir /var/lib/nudge
+  nudge run -c shop.yaml --until-end --summary s.json  process what is there, write what was counted, end`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), log()) },
+	}
+	fs := cmd.Flags()
+	fs.StringVarP(&f.file, "config", "c", "", "pipeline `FILE` (default: the built-in deploy/shop.yaml)")
+	fs.StringSliceVar(&f.kafka, "kafka", nil, "Kafka brokers `HOST:PORT,...`, in place of the file's")
+	fs.StringVar(&f.nats, "nats", "", "NATS `URL`, in place of the file's")
+	fs.StringVar(&f.dir, "dir", "", "state folder `DIR`, in place of the file's")
+	fs.BoolVar(&f.untilEnd, "until-end", false, "stop at the end offsets found at the start")
+	fs.BoolVar(&f.flush, "flush", false, "with --until-end: move event time to the end of the log when all is read, after the last checkpoint")
+	fs.StringVar(&f.summary, "summary", "", "with --until-end: write what was counted to `FILE`, as JSON")
+	fs.StringVar(&f.stale, "stale", "withhold", "what becomes of decisions that had expired when their event arrived: `withhold|act`; act is for replays and benchmarks")
+	fs.StringVar(&f.metricsAddr, "metrics-addr", "", "serve /metrics, /livez and /readyz on `ADDR`")
+	fs.BoolVar(&f.takeOver, "take-over", false, "wait until another owner's lease has ended")
+	fs.BoolVar(&f.adopt, "adopt", false, "go on from a state folder that the stream's marker does not know: suppress decisions by id only")
+	fs.BoolVar(&f.acceptGap, "accept-gap", false, "go on where the log begins if records were removed before they were read")
+	fs.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "shards folded side by side, at most; it changes no result")
+	return cmd
+}
+
+func (f *runFlags) load() (*pipeline.Config, error) {
+	var c *pipeline.Config
+	var err error
+	if f.file != "" {
+		c, err = pipeline.Load(f.file)
+	} else {
+		var faults pipeline.Faults
+		c, faults = pipeline.Parse("deploy/shop.yaml", deploy.Shop)
+		err = faults.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.With(pipeline.Overrides{Brokers: f.kafka, NATS: f.nats, Dir: f.dir}), nil
+}
+
+func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
+	switch f.stale {
+	case "act":
+		f.actOnStale = true
+	case "withhold":
+	default:
+		return usageError{fmt.Errorf("--stale: want withhold or act, got %q", f.stale)}
+	}
+	if f.summary != "" && !f.untilEnd || f.flush && !f.untilEnd {
+		return usageError{errors.New("--summary and --flush go with --until-end")}
+	}
+	config, err := f.load()
+	if err != nil {
+		return err
+	}
+	f.config = config
+	ctx, kill, stop := drainOnSignal(parent, log)
+	defer stop()
+	started := time.Now()
+	n, err := openNode(kill, f.nodeOptions, log)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	stopServing, err := n.serve(f.metricsAddr, log)
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+	if err := n.node.Run(ctx, kill); err != nil {
+		return err
+	}
+	if f.summary == "" {
+		return nil
+	}
+	return n.writeSummary(f.summary, started)
+}
+
+// drainOnSignal returns a context that the first SIGINT or SIGTERM ends, and one that the second ends.
+func drainOnSignal(parent context.Context, log *zap.Logger) (ctx, kill context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	kill, cancelKill := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for _, end := range []context.CancelFunc{cancel, cancelKill} {
+			select {
+			case s := <-signals:
+				log.Info("ending", zap.Stringer("signal", s))
+				end()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, kill, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+		cancelKill()
+	}
+}
+
+// summary is what --summary writes.
+type summary struct {
+	Events         int64            `json:"events"`
+	Decisions      map[string]int64 `json:"decisions"` // by kind
+	Withheld       map[string]int64 `json:"withheld"`  // of them with action none, by reason
+	Dead           map[string]int64 `json:"dead"`      // by reason
+	Counters       map[string]int64 `json:"counters"`
+	Late           int64            `json:"late"`
+	Duplicates     int64            `json:"duplicates"`
+	Stale          int64            `json:"stale"`
+	WallSeconds    float64          `json:"wall_seconds"`
+	CPUSeconds     float64          `json:"cpu_seconds"`
+	CPUSecondsWork float64          `json:"cpu_seconds_work"` // from the first record to the last marker and the closing checkpoint
+	PeakRSSBytes   int64            `json:"peak_rss_bytes"`
+	Epochs         int64            `json:"epochs"`
+	Checkpoints    int64            `json:"checkpoints"`
+	StateBytes     int64            `json:"state_bytes"` // on disk
+	StateHash      string           `json:"state_hash"`  // over all rows of the last checkpoint
+}
+
+func (n *opened) writeSummary(path string, started time.Time) error {
+	r := n.node.Report()
+	hash, _, _, err := n.store.Hash()
+	if err != nil {
+		return err
+	}
+	size, err := n.store.SizeOnDisk()
+	if err != nil {
+		return err
+	}
+	s := summary{
+		Events: r.Counts.Events, Decisions: r.Counts.ByKind(), Withheld: r.Counts.Withheld, Dead: r.Counts.Dead, Counters: r.Counts.Named,
+		Late: r.Counts.Late, Duplicates: r.Counts.Duplicates, Stale: r.Counts.Stale,
+		WallSeconds: time.Since(started).Seconds(), CPUSeconds: cpuTime().Seconds(), CPUSecondsWork: r.CPUWork.Seconds(), PeakRSSBytes: peakRSS(),
+		Epochs: r.Epochs, Checkpoints: r.Checkpoints, StateBytes: size, StateHash: fmt.Sprintf("%016x", hash),
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func peakRSS() int64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return u.Maxrss * 1024
+}

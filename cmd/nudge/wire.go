@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"nudge/engine"
+	"nudge/engine/node"
+	"nudge/operators"
+	"nudge/operators/pipeline"
+	"nudge/state"
+	"nudge/streams"
+	"nudge/streams/kafka"
+	"nudge/streams/nats"
+)
+
+// nodeOptions is what the command line says about a live node beside its pipeline.
+type nodeOptions struct {
+	config     *pipeline.Config
+	untilEnd   bool
+	flush      bool
+	actOnStale bool
+	takeOver   bool
+	adopt      bool
+	acceptGap  bool
+	workers    int
+}
+
+// opened is a live node with all that it stands on.
+type opened struct {
+	node    *node.Node
+	config  *pipeline.Config
+	kafka   *kafka.Client
+	nats    *nats.Conn
+	stream  *nats.Stream
+	store   *state.Store
+	journal *state.Journal
+	program func() *operators.Program // of the setup in force
+
+	publisher *nats.Publisher
+}
+
+// openNode opens brokers, state and journal and makes a node of them. It waits for brokers that are down.
+func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, err error) {
+	c := o.config
+	n := &opened{config: c}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	if n.store, err = state.Open(c.Dir, state.Options{App: c.App, Build: build(), Logger: log.Named("state")}); err != nil {
+		return nil, err
+	}
+	header := state.JournalHeader{App: c.App, Build: build(), CPU: runtime.GOARCH}
+	if n.journal, err = state.OpenJournal(n.store.JournalDir(), header, state.JournalOptions{}); err != nil {
+		return nil, err
+	}
+	if torn := n.journal.Torn(); torn != nil {
+		log.Warn("the journal's last entry was torn and is cut off; nothing of it was published", zap.String("segment", torn.Path), zap.Int64("bytes", torn.Bytes), zap.NamedError("cause", torn.Cause))
+	}
+	if n.kafka, err = openKafka(ctx, &c.Kafka, log); err != nil {
+		return nil, err
+	}
+	setup, err := describeInputs(ctx, n.kafka, c, log)
+	if err != nil {
+		return nil, err
+	}
+	if n.nats, err = openNATS(ctx, &c.NATS, "nudge "+c.App, log); err != nil {
+		return nil, err
+	}
+	if n.stream, err = n.nats.OpenStream(ctx, streamConfig(c)); err != nil {
+		return nil, err
+	}
+	if n.publisher, err = n.stream.Publisher(0); err != nil {
+		return nil, err
+	}
+	var program *operators.Program
+	n.program = func() *operators.Program { return program }
+	host, _ := os.Hostname()
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	n.node = node.New(node.Config{
+		Setup: setup,
+		Compile: func(s engine.Setup) (node.Pipeline, error) {
+			p, compiled, err := compile(s, c)
+			if err == nil {
+				program = compiled
+			}
+			return p, err
+		},
+		Source: node.Source{
+			Fetcher: func(topic string, partition int32, from int64) node.Fetcher {
+				return n.kafka.Fetcher(topic, partition, from)
+			},
+			Offsets: n.kafka.Offsets,
+		},
+		Stream: decisionStream{n.stream, n.nats, c.App}, Publisher: n.publisher, Store: n.store, Journal: n.journal,
+		Owner: node.OwnerOf(host, dir), Lease: time.Duration(c.Lease),
+		EpochEvents: c.Epoch.Events, EpochWait: time.Duration(c.Epoch.Wait),
+		CheckpointEvery: time.Duration(c.Checkpoint.Every), CheckpointEvents: c.Checkpoint.Events,
+		IdleAfter: time.Duration(c.Time.Idle), Workers: o.workers,
+		UntilEnd: o.untilEnd, Flush: o.flush, ActOnStale: o.actOnStale, TakeOver: o.takeOver, Adopt: o.adopt, AcceptGap: o.acceptGap,
+		CommitOffsets: func(ctx context.Context, offsets map[string]map[int32]int64) error {
+			return n.kafka.CommitGroup(ctx, "nudge-"+c.App, offsets)
+		},
+		Now: time.Now, CPU: cpuTime, Log: log.Named("node"),
+	})
+	return n, nil
+}
+
+// Close closes whatever was opened.
+func (n *opened) Close() error {
+	var errs []error
+	if n.publisher != nil {
+		n.publisher.Close()
+	}
+	if n.nats != nil {
+		n.nats.Close()
+	}
+	if n.journal != nil {
+		errs = append(errs, n.journal.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// compile makes a pipeline of a setup. What decides comes from the setup's own text; what only says how a node runs, from
+// the configuration at hand.
+func compile(s engine.Setup, run *pipeline.Config) (node.Pipeline, *operators.Program, error) {
+	c, faults := pipeline.Parse("the journalled pipeline", s.Definition)
+	if err := faults.Err(); err != nil {
+		return node.Pipeline{}, nil, err
+	}
+	program, err := operators.NewProgram(&c.Deciders)
+	if err != nil {
+		return node.Pipeline{}, nil, err
+	}
+	cfg := engine.Config{
+		App: c.App, Generation: c.Generation, Definition: s.Definition,
+		LatenessMS: c.Time.Lateness.MS(), KeepLateMS: c.Time.KeepLate.MS(), ForgetAfterMS: c.Node.ForgetAfter.MS(),
+		RememberedIDs: c.Node.RememberedIDs, OutageMS: c.Outputs.Decisions.Outage.MS(), CacheBytes: int64(run.Node.Cache),
+	}
+	inputs := []pipeline.Input{c.Inputs.Clickstream, c.Inputs.Reviews, c.Inputs.Catalog}
+	for i, t := range s.Inputs {
+		format, err := streams.ParseFormat(inputs[i].Format)
+		if err != nil {
+			return node.Pipeline{}, nil, err
+		}
+		strict := inputs[i].Strict
+		cfg.Inputs = append(cfg.Inputs, engine.Input{Topic: t, NewDecoder: func() *streams.Decoder {
+			d := streams.NewDecoder(format)
+			d.Strict = strict
+			return d
+		}})
+	}
+	return node.Pipeline{Engine: cfg, Program: program}, program, nil
+}
+
+// describeInputs asks the broker about the pipeline's topics.
+func describeInputs(ctx context.Context, client *kafka.Client, c *pipeline.Config, log *zap.Logger) (engine.Setup, error) {
+	s := engine.Setup{Definition: c.Text()}
+	for i, in := range []pipeline.Input{c.Inputs.Clickstream, c.Inputs.Reviews, c.Inputs.Catalog} {
+		t := engine.Topic{Topic: in.Topic, Catalog: i == 2}
+		if in.Topic != "" {
+			info, err := client.Topic(ctx, in.Topic)
+			switch {
+			case errors.Is(err, kafka.ErrTopicMissing) && in.Optional:
+				log.Info("the topic does not exist; going on without it", zap.String("topic", in.Topic))
+			case err != nil:
+				return s, err
+			default:
+				t.ID, t.Partitions, t.LogAppendTime = info.ID.String(), int(info.Partitions), info.LogAppendTime
+				if !t.LogAppendTime && !t.Catalog {
+					log.Warn("the topic does not use LogAppendTime: the time at which nudge reads a record stands in for its append time; set message.timestamp.type=LogAppendTime", zap.String("topic", in.Topic))
+				}
+			}
+		}
+		s.Inputs = append(s.Inputs, t)
+	}
+	return s, nil
+}
+
+func streamConfig(c *pipeline.Config) nats.StreamConfig {
+	d := c.Outputs.Decisions
+	return nats.StreamConfig{App: c.App, Name: d.Stream, Replicas: d.Replicas, Dedup: time.Duration(d.DedupWindow),
+		Storage: nats.Storage(d.Storage), MaxAge: time.Duration(d.MaxAge), Outage: time.Duration(d.Outage)}
+}
+
+func openKafka(ctx context.Context, c *pipeline.Kafka, log *zap.Logger) (*kafka.Client, error) {
+	cfg := kafka.Config{Brokers: c.Brokers}
+	if c.SASL.Mechanism != "" {
+		password, err := c.SASL.Password.Read()
+		if err != nil {
+			return nil, err
+		}
+		cfg.SASL = kafka.SASL{Mechanism: c.SASL.Mechanism, User: c.SASL.User, Password: password}
+	}
+	var err error
+	if cfg.TLS, err = tlsConfig(&c.TLS); err != nil {
+		return nil, err
+	}
+	return kafka.Open(ctx, cfg, log.Named("kafka"))
+}
+
+func openNATS(ctx context.Context, c *pipeline.NATS, name string, log *zap.Logger) (*nats.Conn, error) {
+	cfg := nats.Config{URL: c.URL, Credentials: c.Credentials, User: c.User, Name: name}
+	var err error
+	if c.Password.IsSet() {
+		if cfg.Password, err = c.Password.Read(); err != nil {
+			return nil, err
+		}
+	}
+	if c.Token.IsSet() {
+		if cfg.Token, err = c.Token.Read(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.TLS, err = tlsConfig(&c.TLS); err != nil {
+		return nil, err
+	}
+	return nats.Connect(ctx, cfg, log.Named("nats"))
+}
+
+// tlsConfig returns nil where TLS is not enabled.
+func tlsConfig(c *pipeline.TLS) (*tls.Config, error) {
+	if !c.Enabled {
+		return nil, nil
+	}
+	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify, MinVersion: tls.VersionTLS12}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("tls.ca: %w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls.ca: %s holds no certificate in PEM form", c.CA)
+		}
+	}
+	if c.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert and tls.key: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+// decisionStream is the JetStream stream as a node wants it.
+type decisionStream struct {
+	*nats.Stream
+	conn *nats.Conn
+	app  string
+}
+
+func (d decisionStream) WaitConnected(ctx context.Context) error { return d.conn.WaitConnected(ctx) }
+
+// PurgeCustomer removes the decisions of a customer.
+func (d decisionStream) PurgeCustomer(ctx context.Context, id string) error {
+	_, err := d.Purge(ctx, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
+	return err
+}
+
+// build names this build: the version control's revision, if the toolchain recorded one.
+func build() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision, modified := "", ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			revision = s.Value
+		case "vcs.modified":
+			if s.Value == "true" {
+				modified = "+changes"
+			}
+		}
+	}
+	if revision == "" {
+		return runtime.Version()
+	}
+	return revision[:min(12, len(revision))] + modified + " " + runtime.Version()
+}

@@ -1,0 +1,201 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"nudge/engine"
+	"nudge/state"
+)
+
+// runningCheckpoint is a checkpoint whose rows are being written.
+type runningCheckpoint struct {
+	to      *state.Checkpoint
+	epoch   uint64
+	drained bool // all rows are handed over; it is being completed
+}
+
+// checkpointEnd is how the completion of a checkpoint ended.
+type checkpointEnd struct {
+	epoch uint64
+	stats state.CheckpointStats
+	err   error
+}
+
+// drainRows bounds the rows encoded between two epochs.
+const drainRows = 2000
+
+// tendCheckpoint begins a checkpoint when one is due and hands over some of its rows.
+func (n *Node) tendCheckpoint(kill context.Context) error {
+	if n.check == nil {
+		if n.noRoom && n.cfg.Now().Sub(n.lastCheck) < time.Second {
+			return nil
+		}
+		due := n.noRoom || n.cfg.Now().Sub(n.lastCheck) >= n.cfg.CheckpointEvery || n.engine.Events()-n.eventsAtLast >= int64(n.cfg.CheckpointEvents)
+		if !due || n.engine.Number() == 0 || n.engine.Number() == n.checked {
+			return nil
+		}
+		if err := n.beginCheckpoint(); err != nil || n.check == nil {
+			return err
+		}
+	}
+	if !n.check.drained {
+		n.drain(kill, drainRows)
+	}
+	return nil
+}
+
+// beginCheckpoint starts one, unless the disk is full: then it is tried again at the next occasion.
+func (n *Node) beginCheckpoint() error {
+	to, err := n.cfg.Store.Begin()
+	n.lastCheck, n.eventsAtLast = n.cfg.Now(), n.engine.Events()
+	if errors.Is(err, state.ErrNoSpace) {
+		n.checkFailed(err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n.step("checkpoint begin")
+	number := n.engine.Number()
+	_, hash := n.cfg.Journal.Last()
+	n.engine.BeginCheckpoint(to, n.cfg.Journal.Header().ID, hash)
+	n.check = &runningCheckpoint{to: to, epoch: number}
+	return nil
+}
+
+// drain hands rows over; after the last one a goroutine completes the checkpoint.
+func (n *Node) drain(kill context.Context, rows int) {
+	if n.check.to.Backlog() > 64<<20 {
+		return // the disk is behind
+	}
+	n.step("checkpoint batch")
+	done, err := n.engine.DrainCheckpoint(rows)
+	if !done && err == nil {
+		return
+	}
+	n.check.drained = true
+	to, epoch, meta := n.check.to, n.check.epoch, n.engine.CheckpointMeta()
+	go func() {
+		end := checkpointEnd{epoch: epoch, err: err}
+		if err == nil {
+			// A decision that is not yet out must not be lost to a checkpoint that lies after it.
+			end.err = n.waitPublished(kill, epoch)
+		}
+		if end.err == nil {
+			n.step("checkpoint complete")
+			end.stats, end.err = to.Complete(meta)
+			n.step("checkpoint completed")
+		} else {
+			to.Abort()
+		}
+		n.checkEnded <- end
+	}()
+}
+
+// waitPublished waits until a marker says that everything up to an epoch is published.
+func (n *Node) waitPublished(kill context.Context, epoch uint64) error {
+	for n.outbox.published.Load() < epoch {
+		select {
+		case <-n.marks:
+		case <-kill.Done():
+			return kill.Err()
+		}
+	}
+	return nil
+}
+
+func (n *Node) checkpointEnded(end checkpointEnd) error {
+	n.engine.EndCheckpoint(end.err == nil)
+	n.check = nil
+	if errors.Is(end.err, state.ErrNoSpace) {
+		n.checkFailed(end.err)
+		return nil
+	}
+	if end.err != nil {
+		return fmt.Errorf("node: checkpoint of epoch %d: %w", end.epoch, end.err)
+	}
+	n.checked = end.epoch
+	if n.noRoom {
+		n.noRoom = false
+		n.waitFor("")
+		n.log.Info("there is room again; input goes on")
+	}
+	n.metrics.checkpointed(end, n.cfg.Now())
+	n.log.Debug("checkpoint", zap.Uint64("epoch", end.epoch), zap.Int("rows", end.stats.Rows), zap.Int64("bytes", end.stats.Bytes), zap.Duration("took", end.stats.Took))
+	n.step("trim")
+	_, err := n.cfg.Journal.TrimTo(end.epoch, n.cfg.JournalBytes)
+	n.step("trimmed")
+	return err
+}
+
+// checkFailed notes that there is no room for a checkpoint. Input goes on only as far as the journal and memory allow.
+func (n *Node) checkFailed(err error) {
+	if !n.noRoom {
+		n.log.Error("no room for a checkpoint; input is stopped until there is", zap.Error(err))
+	}
+	n.noRoom = true
+	n.waitFor("disk space for a checkpoint")
+}
+
+// checkpointNow takes a checkpoint of everything folded and waits for it.
+func (n *Node) checkpointNow(kill context.Context) error {
+	for n.checked != n.engine.Number() {
+		if n.check == nil {
+			if err := n.beginCheckpoint(); err != nil {
+				return err
+			}
+		}
+		for n.check != nil && !n.check.drained {
+			n.drain(kill, 1<<20)
+			if !n.check.drained {
+				select {
+				case <-time.After(time.Millisecond):
+				case err := <-n.failures:
+					return err
+				case <-kill.Done():
+					return kill.Err()
+				}
+			}
+		}
+		if n.check == nil {
+			if err := n.sleep(kill, "disk space for a checkpoint", state.ErrNoSpace); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case end := <-n.checkEnded:
+			if err := n.checkpointEnded(end); err != nil {
+				return err
+			}
+		case c := <-n.calls:
+			c.f(n.engine)
+			close(c.done)
+		case err := <-n.failures:
+			return err
+		case <-kill.Done():
+			return kill.Err()
+		}
+	}
+	return nil
+}
+
+// finish takes the closing checkpoint; with flush the watermark then moves to the end of the log.
+func (n *Node) finish(kill context.Context) error {
+	if err := n.checkpointNow(kill); err != nil {
+		return err
+	}
+	if !n.cfg.Flush {
+		return nil
+	}
+	entry := &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli()}
+	for shard := range n.lastRecord {
+		entry.Ticks = append(entry.Ticks, engine.Tick{Shard: shard, AheadMS: n.engine.LatenessMS()})
+	}
+	return n.foldNew(kill, &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry})
+}

@@ -1,0 +1,95 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"nudge/engine"
+	"nudge/state"
+)
+
+// Pipeline is a compiled setup.
+type Pipeline struct {
+	Engine  engine.Config // Parallel and ActOnStale are the node's to fill
+	Program engine.Program
+}
+
+// Config is what a node runs on.
+type Config struct {
+	// Setup is what to run under, Compile makes a pipeline of it, or of the one that epochs of the journal ran under.
+	Setup   engine.Setup
+	Compile func(engine.Setup) (Pipeline, error)
+
+	Source    Source
+	Stream    Stream
+	Publisher Publisher
+	Store     *state.Store
+	Journal   *state.Journal
+
+	Owner            string // who holds the lease: the same for every process on one state folder, no one else's
+	Lease            time.Duration
+	EpochEvents      int           // at most, in an epoch
+	EpochWait        time.Duration // how long an epoch that is not full waits for more
+	CheckpointEvery  time.Duration
+	CheckpointEvents int
+	IdleAfter        time.Duration // how old the last word from a partition may be for it to count as idle
+	TickEvery        time.Duration
+	Workers          int // goroutines that fold shards, at most
+	OutboxBytes      int64
+	JournalBytes     int64 // how much of the journal is kept for exports and replays, beyond what recovery needs
+
+	UntilEnd   bool // stop at the end offsets found at the start
+	Flush      bool // with UntilEnd: move the watermark to the end of the log, after the last checkpoint
+	ActOnStale bool
+
+	TakeOver  bool // wait until another owner's lease has ended
+	Adopt     bool // go on without the journal entry of the marker: suppress by id only
+	AcceptGap bool // go on where the log begins if records were lost
+
+	// CommitOffsets tells the brokers where the node stands, for dashboards. It is called now and then; nil for not at all.
+	CommitOffsets func(ctx context.Context, offsets map[string]map[int32]int64) error
+	// Step is called before and after every step of the protocol, by name: tests stop the process there. nil in life.
+	Step func(name string)
+	// Now is the node's clock. It decides when to cut, mark and checkpoint, and what the journal says of arrival.
+	Now func() time.Time
+	// CPU is the CPU time that the process has used, for reports; nil where nobody asks.
+	CPU func() time.Duration
+	Log *zap.Logger
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&c.Lease, 10*time.Second)
+	def(&c.EpochWait, time.Millisecond)
+	def(&c.CheckpointEvery, 10*time.Second)
+	def(&c.IdleAfter, time.Second)
+	def(&c.TickEvery, time.Second)
+	if c.EpochEvents <= 0 {
+		c.EpochEvents = 8192
+	}
+	if c.CheckpointEvents <= 0 {
+		c.CheckpointEvents = 1_000_000
+	}
+	if c.Workers <= 0 {
+		c.Workers = 2
+	}
+	if c.OutboxBytes <= 0 {
+		c.OutboxBytes = 64 << 20
+	}
+	if c.JournalBytes <= 0 {
+		c.JournalBytes = 1 << 30
+	}
+	if c.CPU == nil {
+		c.CPU = func() time.Duration { return 0 }
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	return c
+}

@@ -1,0 +1,371 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"go.uber.org/zap"
+
+	"nudge/engine"
+	"nudge/streams"
+)
+
+// Publisher sends messages to the decision stream, in order and without waiting for each. The messages it is given are
+// numbered from 1 on; Reset takes the number back to what was acknowledged.
+type Publisher interface {
+	// Send sends messages; it waits only while too many are unacknowledged. After an error nothing is known of those that
+	// are not acknowledged, and every call fails until Reset.
+	Send(ctx context.Context, m []streams.Message) error
+	// Acked says how many of the messages are acknowledged, all before them too, and the highest sequence among them.
+	Acked() (n, seq uint64)
+	// Notify receives when Acked or Err may have changed.
+	Notify() <-chan struct{}
+	Err() error
+	Reset()
+}
+
+// Stream is the decision stream with the app's marker.
+type Stream interface {
+	// Read calls f for all messages from a sequence to the last one at the time of the call.
+	Read(ctx context.Context, from uint64, f func(seq uint64, subject, id string, data []byte) error) error
+	LastMarker(ctx context.Context) (m streams.Marker, seq uint64, ok bool, err error)
+	// WriteMarker writes the marker if seq is that of the last one; else the error is streams.ErrFenced. After another error
+	// the same call is repeated, which finds the marker if it was written.
+	WriteMarker(ctx context.Context, m streams.Marker, seq uint64) (uint64, error)
+	// PurgeCustomer removes the decisions of a customer, by its id as sent.
+	PurgeCustomer(ctx context.Context, id string) error
+	// WaitConnected waits for the connection.
+	WaitConnected(ctx context.Context) error
+}
+
+// epochOut is an epoch on its way out.
+type epochOut struct {
+	out     *engine.Output
+	hash    uint64 // of its journal entry
+	offsets []int64
+	cutAt   time.Time
+	bytes   int64
+	floor   uint64 // highest sequence acknowledged before its first message was sent
+	upTo    uint64 // number of its last message
+}
+
+// outbox publishes epochs in order and keeps the marker. Its run owns all fields but the atomics and channels.
+type outbox struct {
+	n      *Node
+	pub    Publisher
+	stream Stream
+	queue  chan *epochOut
+	free   chan *engine.Output // published, to be released by the fold
+	room   chan struct{}       // nudged when bytes fall
+
+	bytes     atomic.Int64  // of outputs not yet acknowledged
+	published atomic.Uint64 // epoch of the last marker written
+	floorNow  uint64
+
+	waiting  []*epochOut // sent and not wholly acknowledged, in order
+	sent     uint64      // number of the last message sent
+	done     *epochOut   // the last epoch that is wholly acknowledged
+	erased   []string    // customers to be purged before the next marker
+	marker   streams.Marker
+	attempt  *streams.Marker // a marker that may or may not have been written
+	seq      uint64          // of the marker in its stream
+	marked   time.Time
+	finish   bool
+	recovery map[string]uint64 // ids that the stream held above the floor at the start, with their data's hash
+	upToOld  uint64            // epochs up to here were published before the start
+	fromNew  uint64            // epochs from here on are new: nothing of them can be in the stream
+	adopted  bool              // suppress by id only, for good
+}
+
+// markEvery is how often the marker is written at most while epochs are being published.
+const markEvery = 100 * time.Millisecond
+
+// run publishes until ctx ends, or until the queue is closed and everything is out; then the lease is released.
+func (o *outbox) run(ctx context.Context) error {
+	renew := time.NewTicker(max(o.n.cfg.Lease/4, 10*time.Millisecond))
+	defer renew.Stop()
+	mark := time.NewTicker(markEvery)
+	defer mark.Stop()
+	var next *epochOut
+	queue := o.queue
+	for {
+		if err := o.step(ctx); err != nil {
+			return err
+		}
+		if next != nil && o.n.durable(next.out.Epoch) {
+			if err := o.send(ctx, next); err != nil {
+				return err
+			}
+			next = nil
+			continue
+		}
+		if queue == nil && next == nil && len(o.waiting) == 0 {
+			return o.end(ctx)
+		}
+		in := queue
+		if next != nil {
+			in = nil
+		}
+		select {
+		case e, ok := <-in:
+			if !ok {
+				queue = nil
+			} else {
+				next = e
+			}
+		case <-o.pub.Notify():
+		case <-o.n.synced:
+		case <-mark.C:
+		case <-renew.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// step sees to acknowledgements and the marker.
+func (o *outbox) step(ctx context.Context) error {
+	if o.pub.Err() != nil {
+		if err := o.resolve(ctx); err != nil {
+			return err
+		}
+	}
+	o.reap()
+	now := o.n.cfg.Now()
+	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
+	if behind && (now.Sub(o.marked) >= markEvery || len(o.waiting) == 0) || now.Sub(o.marked) >= o.n.cfg.Lease/3 {
+		return o.mark(ctx)
+	}
+	return nil
+}
+
+// reap takes note of the epochs that are wholly acknowledged.
+func (o *outbox) reap() {
+	n, seq := o.pub.Acked()
+	o.floorNow = max(o.floorNow, seq)
+	for len(o.waiting) > 0 && o.waiting[0].upTo <= n {
+		o.n.step("acknowledged")
+		if o.done != nil {
+			o.recycle(o.done)
+		}
+		o.done = o.waiting[0]
+		o.waiting = o.waiting[1:]
+		o.erased = append(o.erased, o.done.out.Erased...)
+		o.n.metrics.published(o.done, o.n.cfg.Now())
+	}
+}
+
+func (o *outbox) recycle(e *epochOut) {
+	o.bytes.Add(-e.bytes)
+	select {
+	case o.free <- e.out:
+	default:
+	}
+	select {
+	case o.room <- struct{}{}:
+	default:
+	}
+}
+
+// send sends an epoch. One that slept for longer than half the lease renews it first: that fences a node which was replaced.
+func (o *outbox) send(ctx context.Context, e *epochOut) error {
+	if o.n.cfg.Now().Sub(o.marked) > o.n.cfg.Lease/2 {
+		if err := o.mark(ctx); err != nil {
+			return err
+		}
+	}
+	e.floor = o.floorNow
+	msgs, err := o.lacking(e)
+	if err != nil {
+		return err
+	}
+	o.waiting = append(o.waiting, e)
+	o.sent += uint64(len(msgs))
+	e.upTo = o.sent
+	if len(msgs) == 0 {
+		return nil
+	}
+	o.n.step("publish")
+	err = o.pub.Send(ctx, msgs)
+	o.n.step("published")
+	if err != nil && ctx.Err() == nil {
+		o.n.log.Warn("the decision stream is out of reach; what is unacknowledged will be looked up", zap.Error(err))
+		return o.resolve(ctx)
+	}
+	return err
+}
+
+// lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again
+// after a restart.
+func (o *outbox) lacking(e *epochOut) ([]streams.Message, error) {
+	switch {
+	case e.out.Epoch <= o.upToOld && !o.adopted:
+		return nil, nil
+	case e.out.Epoch >= o.fromNew && !o.adopted:
+		o.recovery = nil
+		return e.out.Messages, nil
+	}
+	return o.without(e.out.Messages, o.recovery)
+}
+
+// without drops the messages that are stored; one that is stored with other bytes is an error.
+func (o *outbox) without(msgs []streams.Message, stored map[string]uint64) ([]streams.Message, error) {
+	var lack []streams.Message
+	for i := range msgs {
+		m := &msgs[i]
+		h, ok := stored[m.ID]
+		if !ok {
+			lack = append(lack, *m)
+			continue
+		}
+		if h != xxhash.Sum64(m.Data) && !o.adopted {
+			return nil, fmt.Errorf("node: decision %s is in the stream with other bytes than this run gives: the state, the pipeline or the build is not the one that published it; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", m.ID)
+		}
+	}
+	return lack, nil
+}
+
+// stored reads the ids that the stream holds above a sequence.
+func (o *outbox) stored(ctx context.Context, floor uint64) (map[string]uint64, error) {
+	ids := map[string]uint64{}
+	err := o.stream.Read(ctx, floor+1, func(_ uint64, _, id string, data []byte) error {
+		ids[id] = xxhash.Sum64(data)
+		return nil
+	})
+	return ids, err
+}
+
+// resolve finds out what the stream holds of the epochs under way and sends what it lacks. Nothing is sent again on the
+// hope that the server remembers it.
+func (o *outbox) resolve(ctx context.Context) error {
+	o.n.waitFor("nats")
+	defer o.n.waitFor("")
+	for attempt := 0; ; attempt++ {
+		err := o.tryResolve(ctx)
+		if err == nil || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) || errors.Is(err, errDiffers) {
+			return err
+		}
+		o.n.log.Warn("the decision stream does not answer; trying again", zap.Error(err), zap.Int("attempt", attempt))
+		select {
+		case <-time.After(min(5*time.Second, 100*time.Millisecond<<min(attempt, 6))):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errDiffers = errors.New("differs")
+
+func (o *outbox) tryResolve(ctx context.Context) error {
+	if err := o.stream.WaitConnected(ctx); err != nil {
+		return err
+	}
+	if err := o.write(ctx); err != nil {
+		return err
+	}
+	floor := o.floorNow
+	if len(o.waiting) > 0 {
+		floor = min(floor, o.waiting[0].floor)
+	}
+	held, err := o.stored(ctx, floor)
+	if err != nil {
+		return err
+	}
+	o.pub.Reset()
+	o.sent, _ = o.pub.Acked()
+	sent := 0
+	for _, e := range o.waiting {
+		msgs, err := o.lacking(e)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errDiffers, err)
+		}
+		if msgs, err = o.without(msgs, held); err != nil {
+			return fmt.Errorf("%w: %w", errDiffers, err)
+		}
+		o.sent += uint64(len(msgs))
+		e.upTo = o.sent
+		sent += len(msgs)
+		if err := o.pub.Send(ctx, msgs); err != nil {
+			return err
+		}
+	}
+	o.n.log.Info("the decision stream is back", zap.Int("held", len(held)), zap.Int("sent_again", sent))
+	return nil
+}
+
+// mark writes the marker for what is published by now, and so renews the lease.
+func (o *outbox) mark(ctx context.Context) error {
+	for len(o.erased) > 0 {
+		if err := o.stream.PurgeCustomer(ctx, o.erased[0]); err != nil {
+			o.n.log.Warn("a customer's decisions could not be purged; trying again", zap.Error(err))
+			return o.resolve(ctx)
+		}
+		o.erased = o.erased[1:]
+	}
+	err := o.write(ctx)
+	if err == nil || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) {
+		return err
+	}
+	return o.resolve(ctx)
+}
+
+// write writes the marker. One that may have been written already is repeated as it was: only so can it be told from
+// somebody else's.
+func (o *outbox) write(ctx context.Context) error {
+	now := o.n.cfg.Now()
+	if o.attempt == nil {
+		m := o.nextMarker()
+		m.Written = now.UnixMilli()
+		o.attempt = &m
+	}
+	o.n.step("marker")
+	for attempt := 0; ; attempt++ {
+		seq, err := o.stream.WriteMarker(ctx, *o.attempt, o.seq)
+		if err == nil {
+			o.seq = seq
+			break
+		}
+		if attempt == 2 || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) {
+			return fmt.Errorf("node: marker of epoch %d: %w", o.attempt.Epoch, err)
+		}
+		if err := o.stream.WaitConnected(ctx); err != nil {
+			return err
+		}
+	}
+	o.n.step("marked")
+	o.marker, o.attempt, o.marked = *o.attempt, nil, now
+	if o.published.Swap(o.marker.Epoch) != o.marker.Epoch {
+		o.n.nudgeMarks()
+	}
+	return nil
+}
+
+// nextMarker says what is published by now.
+func (o *outbox) nextMarker() streams.Marker {
+	m := o.marker
+	m.Released = o.finish
+	if d := o.done; d != nil && d.out.Epoch > m.Epoch {
+		m.Epoch, m.EntryHash, m.Offsets = d.out.Epoch, d.hash, o.n.offsetMap(d.offsets)
+		m.Floor = o.floorNow
+		if len(o.waiting) > 0 {
+			m.Floor = o.waiting[0].floor
+		}
+	}
+	return m
+}
+
+// end writes the last marker and releases the lease.
+func (o *outbox) end(ctx context.Context) error {
+	o.finish = true
+	for !o.marker.Released || o.done != nil && o.marker.Epoch < o.done.out.Epoch {
+		if err := o.mark(ctx); err != nil {
+			return err
+		}
+	}
+	o.n.log.Info("everything is published; the lease is released", zap.Uint64("epoch", o.marker.Epoch))
+	return nil
+}

@@ -1,0 +1,523 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"go.uber.org/zap"
+
+	"nudge/engine"
+	"nudge/state"
+	"nudge/streams"
+)
+
+// The refusals at start. Each message names the cure.
+var (
+	// ErrLeased is a live lease of another owner.
+	ErrLeased = errors.New("another node holds the lease of this app")
+	// ErrForeignState is a state folder that does not belong to what the stream's marker says.
+	ErrForeignState = errors.New("the state folder does not belong to the decision stream")
+	// ErrRecordsChanged is a record that differs from the one folded before.
+	ErrRecordsChanged = errors.New("records differ from those that were folded before")
+	// ErrGap is records that are gone before they were folded.
+	ErrGap = errors.New("records were removed before they were read")
+)
+
+// open compiles the pipeline that the state is at, checks that state, journal, stream and topics belong together, and
+// takes the lease.
+func (n *Node) open(ctx context.Context) error {
+	setup, err := n.setupInForce()
+	if err != nil {
+		return err
+	}
+	if err := n.build(setup); err != nil {
+		return err
+	}
+	n.makeQueues()
+	n.outbox = &outbox{n: n, pub: n.cfg.Publisher, stream: n.cfg.Stream, queue: make(chan *epochOut, 256),
+		free: make(chan *engine.Output, 256), room: make(chan struct{}, 1)}
+	if err := n.checkTopics(ctx); err != nil {
+		return err
+	}
+	return n.takeLease(ctx)
+}
+
+// setupInForce is the setup of the checkpoint, unless the first entry after it changes it; that of the journal's first
+// entry, or the configured one, where there is no checkpoint.
+func (n *Node) setupInForce() (*engine.Setup, error) {
+	setup := &n.cfg.Setup
+	number := uint64(0)
+	last, _ := n.cfg.Journal.Last()
+	if !n.cfg.Store.Empty() {
+		m, err := engine.ReadMeta(n.cfg.Store.Meta())
+		if err != nil {
+			return nil, err
+		}
+		setup, number = &m.Setup, m.Epoch
+		if id := n.cfg.Journal.Header().ID; m.JournalID != id {
+			return nil, fmt.Errorf("node: %w: the checkpoint was taken with journal %s, the folder holds journal %s: restore a whole backup", ErrForeignState, m.JournalID, id)
+		}
+		if last < number {
+			return nil, fmt.Errorf("node: %w: the checkpoint is of epoch %d, the journal ends at %d: restore a whole backup", ErrForeignState, number, last)
+		}
+	}
+	if last == number {
+		return setup, nil
+	}
+	err := n.cfg.Journal.Read(number+1, func(_, _ uint64, payload []byte) error {
+		e, err := engine.DecodeEntry(payload)
+		if err != nil {
+			return err
+		}
+		if e.Setup != nil {
+			setup = e.Setup
+		}
+		return state.ErrStop
+	})
+	return setup, err
+}
+
+// build makes the engine of a setup on the last complete checkpoint.
+func (n *Node) build(setup *engine.Setup) error {
+	p, err := n.cfg.Compile(*setup)
+	if err != nil {
+		return err
+	}
+	cfg := p.Engine
+	cfg.Parallel = workers(n.cfg.Workers)
+	cfg.ActOnStale = n.cfg.ActOnStale
+	if n.engine, err = engine.New(cfg, p.Program, n.cfg.Store); err != nil {
+		return err
+	}
+	n.inputs = cfg.Inputs
+	return nil
+}
+
+// makeQueues makes the queues of the engine's inputs, standing where the state stands.
+func (n *Node) makeQueues() {
+	shards := 0
+	for i, in := range n.inputs {
+		for id := range int32(in.Partitions) {
+			p := engine.Partition{Input: i, ID: id}
+			from, ok := n.engine.Offset(p)
+			if !ok {
+				from = -1
+			}
+			n.queues = append(n.queues, newQueue(p, in.Topic.Topic, from))
+		}
+		if !in.Catalog && in.Partitions > 0 {
+			shards = in.Partitions
+		}
+	}
+	n.lastRecord = make([]time.Time, shards)
+}
+
+// checkTopics compares where the state stands with what the topics hold.
+func (n *Node) checkTopics(ctx context.Context) error {
+	if !n.cfg.Store.Empty() {
+		m, err := engine.ReadMeta(n.cfg.Store.Meta())
+		if err != nil {
+			return err
+		}
+		for i, in := range n.cfg.Setup.Inputs {
+			if i >= len(m.Setup.Inputs) {
+				break
+			}
+			if was := m.Setup.Inputs[i]; was.Topic == in.Topic && was.ID != "" && in.ID != "" && was.ID != in.ID {
+				return fmt.Errorf("node: %w: topic %s was created anew since the state was made (id %s, now %s): set another `generation` in the pipeline and use an empty state folder", ErrRecordsChanged, in.Topic, was.ID, in.ID)
+			}
+		}
+	}
+	for _, q := range n.queues {
+		start, end, err := n.cfg.Source.Offsets(ctx, q.topic, q.ID)
+		if err != nil {
+			return err
+		}
+		q.start, q.end, q.endAtStart = start, end, end
+		if n.cfg.UntilEnd {
+			q.stopAt = end
+		}
+		switch {
+		case q.next < 0:
+			q.next = start
+		case q.next > end:
+			return fmt.Errorf("node: %w: %s/%d ends at %d, the state has read up to %d: the topic was created anew or truncated; set another `generation` and use an empty state folder, or restore the topic", ErrRecordsChanged, q.topic, q.ID, end, q.next)
+		case q.next < start && !n.cfg.AcceptGap:
+			return fmt.Errorf("node: %w: %s/%d begins at %d, the state has read up to %d: restore a backup that reaches further, or use --accept-gap to go on without the %d records between (they are counted and published as an advisory)", ErrGap, q.topic, q.ID, start, q.next, start-q.next)
+		}
+	}
+	return nil
+}
+
+// takeLease reads the marker, checks that journal and marker belong together and writes the marker anew under our name.
+func (n *Node) takeLease(ctx context.Context) error {
+	o := n.outbox
+	m, seq, ok, err := n.readMarker(ctx)
+	if err != nil {
+		return err
+	}
+	last, _ := n.cfg.Journal.Last()
+	o.fromNew, o.upToOld = last+1, 0
+	o.seq = seq
+	if ok {
+		if m, seq, err = n.waitLease(ctx, m, seq); err != nil {
+			return err
+		}
+		o.seq, o.marker, o.upToOld = seq, m, m.Epoch
+		if err := n.belongs(m); err != nil {
+			if !n.cfg.Adopt {
+				return err
+			}
+			n.log.Warn("adopting the stream: decisions whose ids it holds are not published again", zap.Error(err))
+			o.adopted, o.marker.Floor, o.marker.Epoch = true, 0, 0
+		}
+	}
+	o.marker.JournalID, o.marker.Owner, o.marker.LeaseMS, o.marker.Released = n.cfg.Journal.Header().ID, n.cfg.Owner, n.cfg.Lease.Milliseconds(), false
+	o.floorNow = o.marker.Floor
+	o.published.Store(o.marker.Epoch)
+	for attempt := 0; ; attempt++ {
+		err := o.write(ctx)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, streams.ErrFenced) || ctx.Err() != nil {
+			return err
+		}
+		if err := n.sleep(ctx, "nats", err); err != nil {
+			return err
+		}
+	}
+	if o.recovery, err = o.stored(ctx, o.marker.Floor); err != nil {
+		return err
+	}
+	n.waitFor("")
+	n.syncedTo.Store(n.cfg.Journal.Synced())
+	return nil
+}
+
+func (n *Node) readMarker(ctx context.Context) (m streams.Marker, seq uint64, ok bool, err error) {
+	for {
+		if m, seq, ok, err = n.cfg.Stream.LastMarker(ctx); err == nil || ctx.Err() != nil {
+			return m, seq, ok, err
+		}
+		if err := n.sleep(ctx, "nats", err); err != nil {
+			return m, 0, false, err
+		}
+	}
+}
+
+// waitLease refuses a live lease of another owner, or with take-over waits until it has ended: until its marker has not
+// changed for the length of the lease by our own clock.
+func (n *Node) waitLease(ctx context.Context, m streams.Marker, seq uint64) (streams.Marker, uint64, error) {
+	lease := time.Duration(m.LeaseMS) * time.Millisecond
+	if m.Released || m.Owner == n.cfg.Owner {
+		return m, seq, nil
+	}
+	ends := time.UnixMilli(m.Written).Add(lease)
+	if !n.cfg.TakeOver {
+		if n.cfg.Now().Before(ends.Add(time.Second)) {
+			return m, seq, fmt.Errorf("node: %w: %q until %s: stop it, or wait, or use --take-over to wait until the lease has ended and go on from this state folder", ErrLeased, m.Owner, ends.UTC().Format(time.RFC3339))
+		}
+		return m, seq, nil
+	}
+	unchanged := n.cfg.Now()
+	for n.cfg.Now().Sub(unchanged) < lease {
+		if err := n.sleep(ctx, "the lease of "+m.Owner, nil); err != nil {
+			return m, seq, err
+		}
+		m2, seq2, _, err := n.readMarker(ctx)
+		if err != nil {
+			return m, seq, err
+		}
+		if seq2 != seq {
+			m, seq, unchanged = m2, seq2, n.cfg.Now()
+		}
+		if m.Released {
+			break
+		}
+	}
+	return m, seq, nil
+}
+
+// belongs checks that the journal holds the entry that the marker speaks of.
+func (n *Node) belongs(m streams.Marker) error {
+	if m.Epoch == 0 {
+		return nil
+	}
+	const cure = "restore the backup that belongs to the stream, or use --adopt to go on from this folder and suppress what the stream holds by id"
+	if n.cfg.Store.Empty() {
+		if last, _ := n.cfg.Journal.Last(); last == 0 {
+			return fmt.Errorf("node: %w: the folder is empty, the stream's marker stands at epoch %d: %s", ErrForeignState, m.Epoch, cure)
+		}
+	}
+	if m.JournalID != n.cfg.Journal.Header().ID {
+		return fmt.Errorf("node: %w: the marker names journal %s, the folder holds %s: %s", ErrForeignState, m.JournalID, n.cfg.Journal.Header().ID, cure)
+	}
+	hash, ok, err := n.entryHash(m.Epoch)
+	if err != nil {
+		return err
+	}
+	if !ok || hash != m.EntryHash {
+		return fmt.Errorf("node: %w: the journal does not hold the entry of epoch %d that the marker names: %s", ErrForeignState, m.Epoch, cure)
+	}
+	return nil
+}
+
+func (n *Node) entryHash(epoch uint64) (hash uint64, ok bool, err error) {
+	err = n.cfg.Journal.Read(epoch, func(e, h uint64, _ []byte) error {
+		hash, ok = h, e == epoch
+		return state.ErrStop
+	})
+	if errors.Is(err, state.ErrNoEntry) {
+		return 0, false, nil
+	}
+	return hash, ok, err
+}
+
+// recover starts the fetchers, folds the epochs of the journal that the checkpoint lacks, cut exactly as before, brings the
+// catalogue up to its end, and takes up a changed definition.
+func (n *Node) recover(fetching, kill context.Context) error {
+	last, _ := n.cfg.Journal.Last()
+	n.lastCheck = n.cfg.Now()
+	if last == 0 && n.cfg.Store.Empty() {
+		ep := &engine.Epoch{Number: 1, Entry: &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli(), Setup: &n.cfg.Setup}}
+		if err := n.foldNew(kill, ep); err != nil {
+			return err
+		}
+	}
+	if err := n.acceptGaps(kill); err != nil {
+		return err
+	}
+	again := n.engine.Number() < last
+	n.startFetchers(fetching, again)
+	if again {
+		if err := n.foldAgain(kill, last); err != nil {
+			return err
+		}
+	}
+	n.began = n.engine.Totals()
+	if err := n.readCatalogs(kill); err != nil {
+		return err
+	}
+	if !again {
+		n.startCustomerFetchers(fetching)
+	}
+	return n.changeSetup(kill, fetching)
+}
+
+// foldAgain folds the journal's epochs after the checkpoint.
+func (n *Node) foldAgain(kill context.Context, last uint64) error {
+	started, from := n.cfg.Now(), n.engine.Number()
+	err := n.cfg.Journal.Read(from+1, func(number, hash uint64, payload []byte) error {
+		entry, err := engine.DecodeEntry(payload)
+		if err != nil {
+			return err
+		}
+		ep := &engine.Epoch{Number: number, Entry: entry}
+		if err := n.takeEntry(kill, ep); err != nil {
+			return err
+		}
+		return n.fold(kill, ep, hash)
+	})
+	if err != nil {
+		return err
+	}
+	n.log.Info("recovered", zap.Uint64("from_epoch", from), zap.Uint64("to_epoch", last), zap.Duration("took", n.cfg.Now().Sub(started)))
+	return nil
+}
+
+// takeEntry waits for the records of a journal entry and takes them, cut as before.
+func (n *Node) takeEntry(kill context.Context, ep *engine.Epoch) error {
+	for _, want := range ep.Entry.Spans {
+		q := n.queueOf(want.Partition)
+		if q == nil {
+			return fmt.Errorf("node: the journal's epoch %d reads partition %d of input %d, which the pipeline does not have", ep.Number, want.ID, want.Input)
+		}
+		if n.inputs[q.Input].Catalog { // by value
+			q.skipTo(want.To)
+			continue
+		}
+		for !q.covers(want.To) {
+			if q.ever && q.empty() && q.end < want.To {
+				return fmt.Errorf("node: %w: %s/%d ends at %d, the journal's epoch %d read up to %d: restore the topic, or a backup together with it", ErrRecordsChanged, q.topic, q.ID, q.end, ep.Number, want.To)
+			}
+			q.lend()
+			if err := n.hearOne(kill); err != nil {
+				return err
+			}
+		}
+		got, runs := q.take(math.MaxInt, want.To, math.MaxInt64, ep.Runs)
+		ep.Runs = runs
+		if got != want {
+			return fmt.Errorf("node: %w: %s/%d [%d, %d): %d records with hash %x, the journal's epoch %d had %d with %x: the topic was changed; set another `generation` and an empty state folder, or restore the topic", ErrRecordsChanged, q.topic, q.ID, want.From, want.To, got.Count, got.Hash, ep.Number, want.Count, want.Hash)
+		}
+		if got.Count > 0 {
+			n.lastRecord[q.ID] = n.cfg.Now()
+		}
+	}
+	for _, g := range ep.Entry.Gaps {
+		if q := n.queueOf(g.Partition); q != nil {
+			q.skipTo(g.To)
+		}
+	}
+	return nil
+}
+
+// hearOne waits for one arrival, answering calls meanwhile.
+func (n *Node) hearOne(kill context.Context) error {
+	select {
+	case a := <-n.arrivals:
+		return n.hear(a)
+	case end := <-n.checkEnded:
+		return n.checkpointEnded(end)
+	case c := <-n.calls:
+		c.f(n.engine)
+		close(c.done)
+		return nil
+	case err := <-n.failures:
+		return err
+	case <-kill.Done():
+		return kill.Err()
+	}
+}
+
+// acceptGaps journals the records that the topics no longer hold, as the operator allowed.
+func (n *Node) acceptGaps(kill context.Context) error {
+	entry := &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli()}
+	if !n.cfg.AcceptGap {
+		return nil
+	}
+	if last, _ := n.cfg.Journal.Last(); n.engine.Number() < last {
+		return nil // the journal's own epochs come first
+	}
+	for _, q := range n.queues {
+		start, _, err := n.cfg.Source.Offsets(kill, q.topic, q.ID)
+		if err != nil {
+			return err
+		}
+		if q.next < start {
+			n.log.Warn("records are lost and the loss is accepted", zap.String("topic", q.topic), zap.Int32("partition", q.ID), zap.Int64("from", q.next), zap.Int64("to", start))
+			entry.Gaps = append(entry.Gaps, engine.Gap{Partition: q.Partition, From: q.next, To: start})
+			q.next = start
+		}
+	}
+	if len(entry.Gaps) == 0 {
+		return nil
+	}
+	return n.foldNew(kill, &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry})
+}
+
+func (n *Node) startFetchers(ctx context.Context, customersToo bool) {
+	for _, q := range n.queues {
+		if customersToo || n.inputs[q.Input].Catalog {
+			go n.fetch(ctx, q, q.next)
+		}
+	}
+}
+
+func (n *Node) startCustomerFetchers(ctx context.Context) {
+	for _, q := range n.queues {
+		if !n.inputs[q.Input].Catalog {
+			go n.fetch(ctx, q, q.next)
+		}
+	}
+}
+
+// readCatalogs reads the catalogue topics to the end that they had at the start, before the first customer's event.
+func (n *Node) readCatalogs(kill context.Context) error {
+	for {
+		left := false
+		var ep *engine.Epoch
+		for i, q := range n.queues {
+			if !n.inputs[q.Input].Catalog {
+				continue
+			}
+			for !q.empty() {
+				if ep == nil {
+					ep = &engine.Epoch{Number: n.engine.Number() + 1, Entry: &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli()}}
+				}
+				if n.takeSpan(ep, i, n.cfg.EpochEvents, noOffset, math.MaxInt64) == 0 {
+					break
+				}
+			}
+			left = left || q.next < q.endAtStart
+		}
+		if ep != nil && len(ep.Entry.Spans) > 0 {
+			if err := n.foldNew(kill, ep); err != nil {
+				return err
+			}
+			continue
+		}
+		if !left {
+			return nil
+		}
+		if err := n.hearOne(kill); err != nil {
+			return err
+		}
+	}
+}
+
+// changeSetup takes the configured setup up if the state was made under another one: at a checkpoint, so that the
+// journal's entry that changes it is the first after one.
+func (n *Node) changeSetup(kill, fetching context.Context) error {
+	was := n.engine.Setup()
+	if was.Equal(&n.cfg.Setup) {
+		return nil
+	}
+	same := func(a, b engine.Topic) bool {
+		return a.Topic == b.Topic && a.Catalog == b.Catalog && (a.Partitions == b.Partitions || a.Partitions == 0)
+	}
+	if !slices.EqualFunc(was.Inputs, n.cfg.Setup.Inputs, same) {
+		return errors.New("node: the changed pipeline reads other topics, or topics with other partition counts, than the state was made with: set another `generation` and use an empty state folder")
+	}
+	n.log.Info("the pipeline has changed", zap.String("from", engine.Policy(was.Definition)), zap.String("to", engine.Policy(n.cfg.Setup.Definition)))
+	if err := n.checkpointNow(kill); err != nil {
+		return err
+	}
+	if err := n.build(&n.cfg.Setup); err != nil {
+		return err
+	}
+	for i, in := range n.inputs {
+		for id := range int32(in.Partitions) {
+			p := engine.Partition{Input: i, ID: id}
+			if n.queueOf(p) != nil {
+				continue
+			}
+			start, end, err := n.cfg.Source.Offsets(kill, in.Topic.Topic, id)
+			if err != nil {
+				return err
+			}
+			q := newQueue(p, in.Topic.Topic, start)
+			q.start, q.end, q.endAtStart = start, end, end
+			if n.cfg.UntilEnd {
+				q.stopAt = end
+			}
+			n.queues = append(n.queues[:len(n.queues):len(n.queues)], q)
+			go n.fetch(fetching, q, start)
+		}
+	}
+	entry := &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli(), Setup: &n.cfg.Setup}
+	return n.foldNew(kill, &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry})
+}
+
+// skipTo drops what lies before an offset.
+func (q *queue) skipTo(to int64) {
+	if _, runs := q.take(math.MaxInt, to, math.MaxInt64, nil); len(runs) > 0 {
+		for _, r := range runs {
+			if r.J == len(r.Chunk.Records) {
+				q.returnCredit()
+			}
+		}
+	}
+	q.next = max(q.next, to)
+}
+
+// OwnerOf names the owner of a state folder on a machine.
+func OwnerOf(host, dir string) string {
+	return fmt.Sprintf("%s-%08x", host, uint32(xxhash.Sum64String(dir)))
+}

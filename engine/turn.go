@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"encoding/binary"
+	"sort"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/streams"
+)
+
+// turn is the engine's side of a Turn.
+type turn struct {
+	shard    *shard
+	customer *customer
+	// cause: a position, or a fired timer
+	input   int
+	pos     streams.Position
+	event   string // id of the event at pos
+	timer   Timer
+	byTimer bool
+	ordinal map[string]int // how many decisions of a name this turn has made
+	names   []string       // the keys of ordinal, to reset it
+}
+
+// Decide publishes d. The engine fills ID, User, Anonymous, TimeMS, Cause and Policy; everything else is the caller's, who
+// may reuse d after the call.
+func (t *Turn) Decide(d *streams.Decision) {
+	t.complete(d)
+	t.shard.emit(d)
+}
+
+// Propose asks for money at the end of the epoch. The decision takes the place in the output that Decide would have given
+// it now. p.Decision belongs to the engine from here on.
+func (t *Turn) Propose(p Proposal) {
+	t.complete(p.Decision)
+	t.shard.propose(t, p)
+}
+
+func (t *Turn) complete(d *streams.Decision) {
+	s := t.shard
+	n := t.ordinal[d.Name]
+	if n == 0 {
+		t.names = append(t.names, d.Name)
+	}
+	t.ordinal[d.Name] = n + 1
+	d.User, d.Anonymous = t.Customer, t.Anonymous
+	d.TimeMS = t.NowMS
+	d.Policy = s.engine.policy
+	cfg := &s.engine.cfg
+	if t.byTimer {
+		d.Cause = streams.Cause{Timer: t.timer.Name, AtMS: t.timer.AtMS, ArmedBy: t.timer.ArmedBy}
+		d.ID = streams.TimerDecisionID(cfg.App, cfg.Generation, t.customer.key, t.timer.AtMS, d.Name, n)
+		return
+	}
+	d.Cause = streams.Cause{Topic: t.pos.Topic, Partition: t.pos.Partition, Offset: t.pos.Offset, Event: t.event}
+	d.ID = streams.DecisionID(cfg.App, cfg.Generation, t.pos, d.Name, n)
+}
+
+// SetTimer arms a timer of this customer, or moves it. A time that has passed fires with the next record of the shard.
+func (t *Turn) SetTimer(name string, atMS int64) {
+	armedBy := t.event
+	if t.byTimer {
+		armedBy = t.timer.ArmedBy
+	}
+	t.shard.setTimer(t.customer, Timer{Name: name, AtMS: atMS, ArmedBy: armedBy})
+}
+
+// ClearTimer disarms a timer of this customer.
+func (t *Turn) ClearTimer(name string) { t.shard.clearTimer(t.customer, name) }
+
+// TimerAt says when a timer of this customer is due.
+func (t *Turn) TimerAt(name string) (atMS int64, armed bool) {
+	if i, ok := t.customer.timer(name); ok {
+		return t.customer.timers[i].AtMS, true
+	}
+	return 0, false
+}
+
+// Random returns a number that is a function of the app, its generation, the cause and the salt.
+func (t *Turn) Random(salt uint64) uint64 {
+	var b [64]byte
+	k := binary.LittleEndian.AppendUint64(b[:0], t.shard.engine.seed)
+	k = binary.LittleEndian.AppendUint64(k, salt)
+	if t.byTimer {
+		k = binary.LittleEndian.AppendUint64(k, uint64(t.timer.AtMS))
+		k = binary.LittleEndian.AppendUint64(k, xxhash.Sum64String(t.customer.key))
+		return mix(xxhash.Sum64(k) ^ xxhash.Sum64String(t.timer.Name))
+	}
+	k = binary.LittleEndian.AppendUint64(k, uint64(t.input))
+	k = binary.LittleEndian.AppendUint32(k, uint32(t.pos.Partition))
+	k = binary.LittleEndian.AppendUint64(k, uint64(t.pos.Offset))
+	return mix(xxhash.Sum64(k))
+}
+
+// CustomerHash returns a hash of the app and the customer that never changes: for holdouts and arms.
+func (t *Turn) CustomerHash() uint64 {
+	return mix(t.shard.engine.appHash ^ xxhash.Sum64String(t.customer.key))
+}
+
+// mix is the finaliser of splitmix64 (Steele, Lea, Flood 2014).
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// Paused says whether an operator has paused that name.
+func (t *Turn) Paused(name string) bool { return t.shard.engine.paused[name] }
+
+// Stale says whether a decision that expires then had expired when the epoch arrived. Asked for each decision, at most once:
+// those that are stale are counted.
+func (t *Turn) Stale(expiresMS int64) bool {
+	e := t.shard.engine
+	if e.cfg.ActOnStale || expiresMS > e.arrivalMS {
+		return false
+	}
+	t.shard.counts.Stale++
+	return true
+}
+
+// Count adds one to the counter of that name.
+func (t *Turn) Count(name string) { count(&t.shard.counts.Named, name) }
+
+// begin readies the turn for a customer.
+func (t *Turn) begin(c *customer) {
+	t.customer = c
+	t.Customer, t.Anonymous, t.State = c.id(), c.anonymous(), c.state
+	for _, n := range t.names {
+		delete(t.ordinal, n)
+	}
+	t.names = t.names[:0]
+}
+
+func (s *shard) setTimer(c *customer, t Timer) {
+	i, armed := c.timer(t.Name)
+	if armed {
+		if c.timers[i].AtMS == t.AtMS {
+			return
+		}
+		s.timers.delete(due{atMS: c.timers[i].AtMS, key: c.key, name: t.Name})
+		c.timers[i] = cloneTimer(t)
+	} else {
+		i = sort.Search(len(c.timers), func(i int) bool { return c.timers[i].Name >= t.Name })
+		c.timers = append(c.timers, Timer{})
+		copy(c.timers[i+1:], c.timers[i:])
+		c.timers[i] = cloneTimer(t)
+	}
+	s.timers.put(due{atMS: t.AtMS, key: c.key, name: c.timers[i].Name})
+}
+
+func (s *shard) clearTimer(c *customer, name string) {
+	if i, armed := c.timer(name); armed {
+		s.timers.delete(due{atMS: c.timers[i].AtMS, key: c.key, name: name})
+		c.timers = append(c.timers[:i], c.timers[i+1:]...)
+	}
+}
