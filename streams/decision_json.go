@@ -275,7 +275,7 @@ func (t *wireTime) UnmarshalJSON(b []byte) error {
 	}
 	ms, ok := ParseTime(s)
 	if !ok {
-		return fmt.Errorf("want an RFC 3339 string, got %q", excerpt([]byte(s)))
+		return fmt.Errorf("want an RFC 3339 string, got %q", excerpt(s))
 	}
 	*t = wireTime(ms)
 	return nil

@@ -152,18 +152,22 @@ func (d *Decoder) wrong(b []byte, p int, path, want string) int {
 	if end < 0 {
 		return d.syntax(b, end)
 	}
-	d.failf(FaultType, "field %q: want %s, got %s", path, want, excerpt(b[p:end]))
+	if path == "" {
+		d.failf(FaultType, "want %s, got %s", want, excerpt(b[p:end]))
+	} else {
+		d.failf(FaultType, "field %q: want %s, got %s", path, want, excerpt(b[p:end]))
+	}
 	return -1
 }
 
 // excerpt cuts what was found down to what a message can hold.
-func excerpt(b []byte) string {
+func excerpt[T ~string | ~[]byte](b T) string {
 	const most = 64
 	if len(b) <= most {
 		return string(b)
 	}
 	n := most
-	for n > 0 && !utf8.RuneStart(b[n]) {
+	for !utf8.RuneStart(b[n]) {
 		n--
 	}
 	return string(b[:n]) + "…"
@@ -174,73 +178,66 @@ func (d *Decoder) event(b []byte, e *Event) bool {
 	*e = Event{Lines: e.Lines[:0]}
 	d.set, d.has, d.fault, d.keys = 0, 0, nil, d.keys[:0]
 	var seen fieldSet
-	var item Line
-	item.Quantity = 1
+	item := Line{Quantity: 1}
 
 	p := skipSpace(b, 0)
 	if p >= len(b) {
 		return d.syntax(b, ^p) >= 0
 	}
 	if b[p] != '{' {
-		if end := skipValue(b, p, -1); end < 0 {
-			return d.syntax(b, end) >= 0
-		}
-		return d.failf(FaultType, "want a JSON object, got %s", excerpt(b[p:]))
+		return d.wrong(b, p, "", "a JSON object") >= 0
 	}
-	p = skipSpace(b, p+1)
-	for first := true; ; first = false {
-		if p >= len(b) {
-			return d.syntax(b, ^p) >= 0
-		}
-		if first && b[p] == '}' {
-			p++
-			break
-		}
-		var key string
-		if key, p = d.key(b, p); p < 0 {
-			return false
-		}
-		f, known := fieldOf(key)
-		if !known {
-			if p = d.unknown(b, p, key); p < 0 {
+	p, done := d.open(b, p, '}')
+	for !done {
+		f, key := unknownField, ""
+		if f, p = fieldAt(b, p); f == unknownField {
+			if key, p = d.key(b, p); p < 0 {
 				return false
 			}
+			f = fieldOf(key) // a known key may be written with escapes or with space before its colon
+		}
+		switch {
+		case f == unknownField:
 			e.Unknown++
-		} else {
-			if seen.has(f) {
-				return d.failf(FaultDuplicate, "field %q is given twice", key)
-			}
+			p = d.unknown(b, p, key)
+		case seen.has(f):
+			return d.failf(FaultDuplicate, "field %q is given twice", fieldNames[f])
+		case p < len(b) && b[p] == 'n':
 			seen |= 1 << f
-			if p >= len(b) {
-				return d.syntax(b, ^p) >= 0
+			if p = scanWord(b, p, "null"); p < 0 {
+				return d.syntax(b, p) >= 0
 			}
-			if b[p] == 'n' {
-				if p = scanWord(b, p, "null"); p < 0 {
-					return d.syntax(b, p) >= 0
+		default:
+			seen |= 1 << f
+			d.set |= 1 << f
+			if stringFields.has(f) && p < len(b) && b[p] == '"' {
+				end := plainEnd(b, p+1)
+				s := text(b[p+1 : end])
+				if end == len(b) || b[end] != '"' {
+					if s, end = d.str(b, p, fieldNames[f]); end < 0 {
+						return false
+					}
+					end--
 				}
-			} else {
-				d.set |= 1 << f
-				if p = d.field(b, p, f, e, &item); p < 0 {
+				if !d.stringField(f, s, e, &item) {
 					return false
 				}
+				p = end + 1
+			} else {
+				p = d.field(b, p, f, e, &item)
 			}
 		}
-		if p < len(b) && b[p] == ',' { // no space before it, as most write it
+		if p < 0 {
+			return false
+		}
+		if p+1 < len(b) && b[p] == ',' && b[p+1] == '"' { // no space, as most write it
 			p++
-			if p < len(b) && b[p] != '"' {
-				p = skipSpace(b, p)
-			}
 			continue
 		}
-		p = skipSpace(b, p)
-		if p < len(b) && b[p] == '}' {
-			p++
-			break
-		}
-		if p >= len(b) || b[p] != ',' {
-			return d.syntax(b, ^p) >= 0
-		}
-		p = skipSpace(b, p+1)
+		p, done = d.more(b, p, '}')
+	}
+	if p < 0 {
+		return false
 	}
 	if p = skipSpace(b, p); p != len(b) {
 		return d.syntax(b, ^p) >= 0
@@ -278,44 +275,42 @@ func (d *Decoder) joinLines(e *Event, item Line) {
 	e.Lines[0] = item
 }
 
-func fieldOf(key string) (field, bool) {
-	switch key {
-	case "id":
-		return fieldID, true
-	case "type":
-		return fieldType, true
-	case "time":
-		return fieldTime, true
-	case "sent":
-		return fieldSent, true
-	case "user":
-		return fieldUser, true
-	case "anon":
-		return fieldAnon, true
-	case "session":
-		return fieldSession, true
-	case "item":
-		return fieldItem, true
-	case "price":
-		return fieldPrice, true
-	case "quantity":
-		return fieldQuantity, true
-	case "items":
-		return fieldItems, true
-	case "value":
-		return fieldValue, true
-	case "currency":
-		return fieldCurrency, true
-	case "decision":
-		return fieldDecision, true
-	case "context":
-		return fieldContext, true
-	case "props":
-		return fieldProps, true
-	case "v":
-		return fieldV, true
+// fieldAt reads a known key and its colon, if they stand at p as most write them, and returns where the value starts;
+// else unknownField and p. No known key is longer than eight bytes, so it is told by the first word alone.
+func fieldAt(b []byte, p int) (field, int) {
+	if p+11 > len(b) || b[p] != '"' {
+		return unknownField, p
 	}
-	return 0, false
+	w, n := load8(b, p+1), 8
+	if stop := stops(w); stop != 0 {
+		n = bits.TrailingZeros64(stop) >> 3
+		w &= 1<<(8*n) - 1
+	}
+	if b[p+1+n] != '"' || b[p+2+n] != ':' {
+		return unknownField, p
+	}
+	f := fieldOfWord(w)
+	if f == unknownField {
+		return unknownField, p
+	}
+	p += 3 + n
+	if p < len(b) && b[p] <= ' ' {
+		p = skipSpace(b, p)
+	}
+	return f, p
+}
+
+// fieldOf returns the field of that name, or unknownField.
+func fieldOf(key string) field {
+	if len(key) > 8 {
+		return unknownField
+	}
+	var word [8]byte
+	copy(word[:], key)
+	if f := fieldOfWord(load8(word[:], 0)); f != unknownField && fieldNames[f] == key { // the key may hold a zero
+		return f
+	}
+	return unknownField
 }
 
 // key reads a key and its colon and returns where the value starts.
@@ -377,11 +372,11 @@ func (d *Decoder) push(key string) bool {
 // unknown skips the value of a top-level field that the schema does not know.
 func (d *Decoder) unknown(b []byte, p int, key string) int {
 	if d.Strict {
-		d.failf(FaultUnknown, "field %q: want one of %s (strict mode)", excerpt([]byte(key)), strings.Join(fieldNames[:], " "))
+		d.failf(FaultUnknown, "field %q: want one of %s (strict mode)", excerpt(key), strings.Join(fieldNames[:], " "))
 		return -1
 	}
 	if !d.push(key) {
-		d.failf(FaultDuplicate, "field %q is given twice", excerpt([]byte(key)))
+		d.failf(FaultDuplicate, "field %q is given twice", excerpt(key))
 		return -1
 	}
 	end := skipValue(b, p, maxUnknownDepth)
@@ -391,37 +386,60 @@ func (d *Decoder) unknown(b []byte, p int, key string) int {
 	return end
 }
 
-// field reads the value of a known field, which is not null.
-func (d *Decoder) field(b []byte, p int, f field, e *Event, item *Line) int {
+// stringField takes the value of a field that is a string.
+func (d *Decoder) stringField(f field, s string, e *Event, item *Line) bool {
 	switch f {
 	case fieldID:
-		e.ID, p = d.id(b, p, "id")
+		e.ID = s
+		return d.checkID("id", s)
 	case fieldType:
-		var name string
-		if name, p = d.str(b, p, "type"); p >= 0 {
-			e.Type = ParseType(name)
-			switch e.Type {
-			case Invalid:
-				d.failf(FaultEvent, "field \"type\": want one of the types of version 1 or custom.<a-z0-9_>, got %q", excerpt([]byte(name)))
-				return -1
-			case Custom:
-				e.Name = name
-			default:
-				e.Name = typeNames[e.Type]
-			}
+		e.Type = ParseType(s)
+		switch e.Type {
+		case Invalid:
+			return d.failf(FaultEvent, "field \"type\": want one of the types of version 1 or custom.<a-z0-9_>, got %q", excerpt(s))
+		case Custom:
+			e.Name = s
+		default:
+			e.Name = typeNames[e.Type]
 		}
 	case fieldTime:
-		e.TimeMS, p = d.time(b, p, "time")
+		return d.checkTime("time", s, &e.TimeMS)
 	case fieldSent:
-		e.SentMS, p = d.time(b, p, "sent")
+		return d.checkTime("sent", s, &e.SentMS)
 	case fieldUser:
-		e.User, p = d.identity(b, p, "user")
+		e.User = s
+		return d.checkIdentity("user", s)
 	case fieldAnon:
-		e.Anon, p = d.identity(b, p, "anon")
+		e.Anon = s
+		return d.checkIdentity("anon", s)
 	case fieldSession:
-		e.Session, p = d.id(b, p, "session")
+		e.Session = s
+		return d.checkID("session", s)
 	case fieldItem:
-		item.ID, p = d.id(b, p, "item")
+		item.ID = s
+		return d.checkID("item", s)
+	case fieldCurrency:
+		if e.Currency = s; !currencyCode(s) {
+			return d.failf(FaultCurrency, "field \"currency\": want three capital letters of ISO 4217, got %q", excerpt(s))
+		}
+	case fieldDecision:
+		if e.Decision = s; len(s) == 0 || len(s) > maxDecisionBytes {
+			return d.failf(FaultLimit, "field \"decision\": want 1 to %d bytes, got %d", maxDecisionBytes, len(s))
+		}
+	}
+	return true
+}
+
+// field reads the value of a known field that is neither null nor, where it may be one, a string.
+func (d *Decoder) field(b []byte, p int, f field, e *Event, item *Line) int {
+	if p >= len(b) {
+		return d.syntax(b, ^p)
+	}
+	switch f {
+	case fieldTime:
+		e.TimeMS, p = d.unixMS(b, p, "time")
+	case fieldSent:
+		e.SentMS, p = d.unixMS(b, p, "sent")
 	case fieldPrice:
 		item.HasPrice = true
 		item.Price, p = d.money(b, p, "price")
@@ -432,16 +450,6 @@ func (d *Decoder) field(b []byte, p int, f field, e *Event, item *Line) int {
 	case fieldValue:
 		e.HasValue = true
 		e.Value, p = d.money(b, p, "value")
-	case fieldCurrency:
-		if e.Currency, p = d.str(b, p, "currency"); p >= 0 && !currencyCode(e.Currency) {
-			d.failf(FaultCurrency, "field \"currency\": want three capital letters of ISO 4217, got %q", excerpt([]byte(e.Currency)))
-			return -1
-		}
-	case fieldDecision:
-		if e.Decision, p = d.str(b, p, "decision"); p >= 0 && (len(e.Decision) == 0 || len(e.Decision) > maxDecisionBytes) {
-			d.failf(FaultLimit, "field \"decision\": want 1 to %d bytes, got %d", maxDecisionBytes, len(e.Decision))
-			return -1
-		}
 	case fieldContext:
 		p = d.context(b, p, &e.Context)
 	case fieldProps:
@@ -458,6 +466,8 @@ func (d *Decoder) field(b []byte, p int, f field, e *Event, item *Line) int {
 			d.failf(FaultVersion, "field \"v\": want 1, got %d", v)
 			return -1
 		}
+	default:
+		return d.wrong(b, p, fieldNames[f], "a string")
 	}
 	return p
 }
@@ -481,29 +491,33 @@ func (d *Decoder) str(b []byte, p int, path string) (string, int) {
 	return text(b[p+1 : end]), end + 1
 }
 
-// id reads a string of 1 to MaxIDBytes.
-func (d *Decoder) id(b []byte, p int, path string) (string, int) {
-	s, p := d.str(b, p, path)
-	if p >= 0 && uint(len(s)-1) >= MaxIDBytes {
-		d.failf(FaultLimit, "field %q: want 1 to %d bytes, got %d", path, MaxIDBytes, len(s))
-		return "", -1
+// checkID holds an id against its limit.
+func (d *Decoder) checkID(path, s string) bool {
+	if uint(len(s)-1) < MaxIDBytes {
+		return true
 	}
-	return s, p
+	return d.failf(FaultLimit, "field %q: want 1 to %d bytes, got %d", path, MaxIDBytes, len(s))
 }
 
-// identity reads the id of a customer.
-func (d *Decoder) identity(b []byte, p int, path string) (string, int) {
-	s, p := d.str(b, p, path)
-	switch {
-	case p < 0:
-	case uint(len(s)-1) >= MaxIDBytes:
-		d.failf(FaultIdentity, "field %q: want 1 to %d bytes, got %d", path, MaxIDBytes, len(s))
-		return "", -1
-	case nobody(s):
-		d.failf(FaultIdentity, "field %q: %q names nobody: leave the field out", path, s)
-		return "", -1
+// checkIdentity holds the id of a customer against its limits.
+func (d *Decoder) checkIdentity(path, s string) bool {
+	if uint(len(s)-1) >= MaxIDBytes {
+		return d.failf(FaultIdentity, "field %q: want 1 to %d bytes, got %d", path, MaxIDBytes, len(s))
 	}
-	return s, p
+	if nobody(s) {
+		return d.failf(FaultIdentity, "field %q: %q names nobody: leave the field out", path, s)
+	}
+	return true
+}
+
+// checkTime reads an RFC 3339 time.
+func (d *Decoder) checkTime(path, s string, into *int64) bool {
+	ms, ok := ParseTime(s)
+	*into = ms
+	if ok && ms >= 0 {
+		return true
+	}
+	return d.failf(FaultTime, "field %q: want RFC 3339 with a zone from 1970 on, or Unix milliseconds, got %q", path, excerpt(s))
 }
 
 // nobody reports whether s is what a program writes for an id that it does not have.
@@ -571,21 +585,9 @@ func (d *Decoder) whole(b []byte, p int, path string, least, most int64) (int32,
 	return int32(n), p
 }
 
-// time reads an RFC 3339 string or Unix milliseconds.
-func (d *Decoder) time(b []byte, p int, path string) (int64, int) {
-	if p < len(b) && b[p] == '"' {
-		s, p := d.str(b, p, path)
-		if p < 0 {
-			return 0, -1
-		}
-		ms, ok := ParseTime(s)
-		if !ok || ms < 0 {
-			d.failf(FaultTime, "field %q: want RFC 3339 with a zone from 1970 on, or Unix milliseconds, got %q", path, excerpt([]byte(s)))
-			return 0, -1
-		}
-		return ms, p
-	}
-	if p >= len(b) || b[p] != '-' && b[p]-'0' > 9 {
+// unixMS reads a time in Unix milliseconds.
+func (d *Decoder) unixMS(b []byte, p int, path string) (int64, int) {
+	if b[p] != '-' && b[p]-'0' > 9 {
 		return 0, d.wrong(b, p, path, "an RFC 3339 string or Unix milliseconds")
 	}
 	t, p := d.number(b, p, path)
@@ -600,7 +602,7 @@ func (d *Decoder) time(b []byte, p int, path string) (int64, int) {
 	return ms, p
 }
 
-// given lists the fields of a set by name.
+// String lists the fields of the set by name.
 func (s fieldSet) String() string {
 	var names []string
 	for s != 0 {

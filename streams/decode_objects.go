@@ -99,7 +99,9 @@ func (d *Decoder) line(b []byte, p int, line *Line, index int) int {
 				return d.syntax(b, p)
 			}
 		case bit == id:
-			line.ID, p = d.id(b, p, "id")
+			if line.ID, p = d.str(b, p, "id"); p >= 0 && !d.checkID("id", line.ID) {
+				p = -1
+			}
 		case bit == price:
 			line.HasPrice = true
 			line.Price, p = d.money(b, p, "price")
@@ -212,7 +214,7 @@ func (d *Decoder) member(from int, key string, most *bounds) bool {
 
 // twice notes that a key was given twice. Always -1.
 func (d *Decoder) twice(path, key string) int {
-	d.failf(FaultDuplicate, "%s: key %q is given twice", path, excerpt([]byte(key)))
+	d.failf(FaultDuplicate, "%s: key %q is given twice", path, excerpt(key))
 	return -1
 }
 

@@ -1,6 +1,8 @@
 package streams
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -8,14 +10,6 @@ import (
 // The JSON scanner: functions that take a position in a text and return the one behind what they read, or ^pos of the
 // first byte that can't stand there. Texts are valid UTF-8 when they get here; everything else of RFC 8259 is checked,
 // and that \u escapes pair their surrogates.
-
-// plain marks the bytes that a string may hold as they are.
-var plain = func() (t [256]bool) {
-	for c := ' '; c < 256; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return t
-}()
 
 // tooDeep is returned by skipValue in place of a position.
 const tooDeep = -1 << 62
@@ -31,28 +25,51 @@ func skipSpace(b []byte, p int) int {
 	return p
 }
 
+const ones, high = 0x0101010101010101, 0x8080808080808080
+
+// load8 returns the eight bytes of b from p on, the first of them lowest.
+func load8(b []byte, p int) uint64 {
+	return binary.LittleEndian.Uint64(b[p : p+8])
+}
+
+// stops sets the high bit of each byte of w that ends the plain part of a string: below ' ', a quote or a backslash. A
+// borrow can set bits above the first of them wrongly, never below.
+func stops(w uint64) uint64 {
+	quote, slash := w^('"'*ones), w^('\\'*ones)
+	return ((w-' '*ones)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & high
+}
+
+// plainEnd returns the position of the first byte from p on that ends the plain part of a string, or len(b).
+func plainEnd(b []byte, p int) int {
+	for p+8 <= len(b) {
+		if stop := stops(load8(b, p)); stop != 0 {
+			return p + bits.TrailingZeros64(stop)>>3
+		}
+		p += 8
+	}
+	for p < len(b) && b[p] >= ' ' && b[p] != '"' && b[p] != '\\' {
+		p++
+	}
+	return p
+}
+
 // scanString reads a string whose opening quote lies before p and returns the position of the closing one.
 func scanString(b []byte, p int) (end int, escaped bool) {
-	for p < len(b) {
-		c := b[p]
-		if plain[c] {
-			p++
-			continue
-		}
-		if c == '"' {
+	for {
+		p = plainEnd(b, p)
+		switch {
+		case p >= len(b):
+			return ^p, escaped
+		case b[p] == '"':
 			return p, escaped
-		}
-		if c != '\\' {
+		case b[p] != '\\':
 			return ^p, escaped
 		}
 		escaped = true
-		n := scanEscape(b, p)
-		if n < 0 {
-			return n, escaped
+		if p = scanEscape(b, p); p < 0 {
+			return p, escaped
 		}
-		p = n
 	}
-	return ^p, escaped
 }
 
 func scanEscape(b []byte, p int) int {

@@ -39,10 +39,56 @@ const (
 	fieldProps
 	fieldV
 	numFields
+	unknownField = numFields
 )
 
 var fieldNames = [numFields]string{"id", "type", "time", "sent", "user", "anon", "session", "item", "price", "quantity", "items",
 	"value", "currency", "decision", "context", "props", "v"}
+
+// fieldOfWord returns the field whose name is the bytes of w, the first one lowest, or unknownField.
+func fieldOfWord(w uint64) field {
+	switch w {
+	case 'i' | 'd'<<8:
+		return fieldID
+	case 't' | 'y'<<8 | 'p'<<16 | 'e'<<24:
+		return fieldType
+	case 't' | 'i'<<8 | 'm'<<16 | 'e'<<24:
+		return fieldTime
+	case 's' | 'e'<<8 | 'n'<<16 | 't'<<24:
+		return fieldSent
+	case 'u' | 's'<<8 | 'e'<<16 | 'r'<<24:
+		return fieldUser
+	case 'a' | 'n'<<8 | 'o'<<16 | 'n'<<24:
+		return fieldAnon
+	case 's' | 'e'<<8 | 's'<<16 | 's'<<24 | 'i'<<32 | 'o'<<40 | 'n'<<48:
+		return fieldSession
+	case 'i' | 't'<<8 | 'e'<<16 | 'm'<<24:
+		return fieldItem
+	case 'p' | 'r'<<8 | 'i'<<16 | 'c'<<24 | 'e'<<32:
+		return fieldPrice
+	case 'q' | 'u'<<8 | 'a'<<16 | 'n'<<24 | 't'<<32 | 'i'<<40 | 't'<<48 | 'y'<<56:
+		return fieldQuantity
+	case 'i' | 't'<<8 | 'e'<<16 | 'm'<<24 | 's'<<32:
+		return fieldItems
+	case 'v' | 'a'<<8 | 'l'<<16 | 'u'<<24 | 'e'<<32:
+		return fieldValue
+	case 'c' | 'u'<<8 | 'r'<<16 | 'r'<<24 | 'e'<<32 | 'n'<<40 | 'c'<<48 | 'y'<<56:
+		return fieldCurrency
+	case 'd' | 'e'<<8 | 'c'<<16 | 'i'<<24 | 's'<<32 | 'i'<<40 | 'o'<<48 | 'n'<<56:
+		return fieldDecision
+	case 'c' | 'o'<<8 | 'n'<<16 | 't'<<24 | 'e'<<32 | 'x'<<40 | 't'<<48:
+		return fieldContext
+	case 'p' | 'r'<<8 | 'o'<<16 | 'p'<<24 | 's'<<32:
+		return fieldProps
+	case 'v':
+		return fieldV
+	}
+	return unknownField
+}
+
+// stringFields are those whose values are, or may be, strings.
+const stringFields fieldSet = 1<<fieldID | 1<<fieldType | 1<<fieldTime | 1<<fieldSent | 1<<fieldUser | 1<<fieldAnon | 1<<fieldSession |
+	1<<fieldItem | 1<<fieldCurrency | 1<<fieldDecision
 
 // fieldSet is a set of fields: 1<<f for each.
 type fieldSet uint32

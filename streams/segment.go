@@ -165,7 +165,7 @@ func (c *segmentCall) native(out []byte) ([]byte, *Fault) {
 			return nil, &Fault{FaultField, `track: missing: event`}
 		}
 		if t, name = segmentType(c.event); t == Invalid {
-			return nil, &Fault{FaultEvent, fmt.Sprintf(`field "event": %q has no letter or digit that a type could be named by`, excerpt([]byte(c.event)))}
+			return nil, &Fault{FaultEvent, fmt.Sprintf(`field "event": %q has no letter or digit that a type could be named by`, excerpt(c.event))}
 		}
 	case "page", "screen":
 		t = PageViewed
@@ -179,7 +179,7 @@ func (c *segmentCall) native(out []byte) ([]byte, *Fault) {
 	case "":
 		return nil, &Fault{FaultField, "missing: type"}
 	default:
-		return nil, &Fault{FaultEvent, fmt.Sprintf(`field "type": want track, identify, alias, page or screen, got %q`, excerpt([]byte(c.kind)))}
+		return nil, &Fault{FaultEvent, fmt.Sprintf(`field "type": want track, identify, alias, page or screen, got %q`, excerpt(c.kind))}
 	}
 	if t != Custom {
 		name = typeNames[t]

@@ -89,58 +89,58 @@ var reasonWords = map[string][2]string{
 	ReasonRecentSearch:    {"the customer searched for [{with}|it] recently", "顾客最近搜索过[{with}|它]"},
 	ReasonInCart:          {"[{with}|it] lies in the cart", "[{with}|它]在购物车中"},
 	ReasonWishlist:        {"[{with}|it] is on the wish list", "[{with}|它]在心愿单中"},
-	ReasonSameCategory:    {"from a category that the customer likes[: {with}]", "来自顾客喜欢的类目[:{with}]"},
-	ReasonSameBrand:       {"from a brand that the customer likes[: {with}]", "来自顾客喜欢的品牌[:{with}]"},
+	ReasonSameCategory:    {"from a category that the customer likes[: {with}]", "来自顾客喜欢的类目[：{with}]"},
+	ReasonSameBrand:       {"from a brand that the customer likes[: {with}]", "来自顾客喜欢的品牌[：{with}]"},
 	ReasonSimilarContent:  {"resembles [{with}|what the customer looked at]", "与[{with}|顾客浏览过的商品]相似"},
 	ReasonSimilarShoppers: {"liked by shoppers with a similar taste", "口味相近的顾客喜欢它"},
 	ReasonPriceBand:       {"in the customer's price band", "符合顾客的价格区间"},
 	ReasonNewArrival:      {"new in the shop", "新品上架"},
-	ReasonWellRated:       {"well rated[: {weight} stars]", "评价良好[:{weight} 星]"},
+	ReasonWellRated:       {"well rated[: {weight} stars]", "评价良好[：{weight} 星]"},
 	ReasonRepurchase:      {"time to buy it again", "到了再次购买的时候"},
 	ReasonModelScore:      {"scored high by [{with}|the model]", "[{with}|模型]评分高"},
 	ReasonExplored:        {"shown to learn how it is received", "为了解顾客反应而探索展示"},
 	ReasonStranger:        {"nothing is known of this visitor yet", "对这位访客尚无了解"},
 
-	ReasonCartAbandoned:     {"left a cart behind[, quiet for {weight} min]", "购物车被搁置[,已静默 {weight} 分钟]"},
-	ReasonCheckoutAbandoned: {"left the checkout[, quiet for {weight} min]", "结账中断[,已静默 {weight} 分钟]"},
+	ReasonCartAbandoned:     {"left a cart behind[, quiet for {weight} min]", "购物车被搁置[，已静默 {weight} 分钟]"},
+	ReasonCheckoutAbandoned: {"left the checkout[, quiet for {weight} min]", "结账中断[，已静默 {weight} 分钟]"},
 	ReasonCartValue:         {"the cart is worth [{weight}|something]", "购物车金额[为 {weight}|可观]"},
-	ReasonChurnRisk:         {"likely to leave[: {percent}]", "有流失风险[:{percent}]"},
+	ReasonChurnRisk:         {"likely to leave[: {percent}]", "有流失风险[：{percent}]"},
 	ReasonWinback:           {"has not ordered for [{weight} days|long]", "已[ {weight} 天|很久]没有下单"},
 	ReasonFirstOrder:        {"has not ordered before", "尚未下过首单"},
-	ReasonLoyal:             {"a loyal customer[ of {weight} orders]", "忠实顾客[,共 {weight} 单]"},
-	ReasonUplift:            {"the offer is expected to pay[: {weight}]", "预计优惠带来增益[:{weight}]"},
+	ReasonLoyal:             {"a loyal customer[ of {weight} orders]", "忠实顾客[，共 {weight} 单]"},
+	ReasonUplift:            {"the offer is expected to pay[: {weight}]", "预计优惠带来增益[：{weight}]"},
 	ReasonAtMost:            {"the discount is cut at [{weight}|its limit]", "优惠金额以[ {weight} |上限]为限"},
 
 	ReasonSilence:    {"no order for [{weight} days|longer than usual]", "已[ {weight} 天|异常久]没有下单"},
 	ReasonRhythm:     {"usually orders every [{weight} days|now and then]", "通常[每 {weight} 天|定期]下单一次"},
 	ReasonOrders:     {"has placed [{weight} orders|orders before]", "曾下[ {weight} |过]单"},
-	ReasonFewOrders:  {"few orders to judge by[: {weight}]", "可供判断的订单较少[:{weight} 单]"},
+	ReasonFewOrders:  {"few orders to judge by[: {weight}]", "可供判断的订单较少[：{weight} 单]"},
 	ReasonLastVisit:  {"last seen [{weight} days ago|a while ago]", "上次到访在[ {weight} 天|一段时间]前"},
 	ReasonVisitsFell: {"comes less often than before", "到访频率下降"},
-	ReasonLowRating:  {"gave a low rating[: {weight} stars]", "给出低评分[:{weight} 星]"},
-	ReasonComplaint:  {"complained[ about {with}]", "有过投诉[:{with}]"},
-	ReasonRefund:     {"sent an order back[: {with}]", "有过退款[:{with}]"},
+	ReasonLowRating:  {"gave a low rating[: {weight} stars]", "给出低评分[：{weight} 星]"},
+	ReasonComplaint:  {"complained[ about {with}]", "有过投诉[：{with}]"},
+	ReasonRefund:     {"sent an order back[: {with}]", "有过退款[：{with}]"},
 	ReasonOptedOut:   {"unsubscribed[ from {with}]", "已退订[{with}]"},
 	ReasonSpend:      {"has spent [{weight}|before]", "累计消费[ {weight}|过]"},
 	ReasonThreshold:  {"above the threshold[ of {percent}]", "超过阈值[ {percent}]"},
-	ReasonRecovered:  {"is active again[: {with}]", "重新活跃[:{with}]"},
+	ReasonRecovered:  {"is active again[: {with}]", "重新活跃[：{with}]"},
 
-	ReasonOutOfStock:  {"out of stock[: {with}]", "缺货[:{with}]"},
-	ReasonBought:      {"bought already[: {with}]", "已购买[:{with}]"},
-	ReasonUnavailable: {"not on sale now[: {with}]", "当前未在售[:{with}]"},
-	ReasonDiversity:   {"enough of the same kind[: {with}]", "同类商品已足够[:{with}]"},
+	ReasonOutOfStock:  {"out of stock[: {with}]", "缺货[：{with}]"},
+	ReasonBought:      {"bought already[: {with}]", "已购买[：{with}]"},
+	ReasonUnavailable: {"not on sale now[: {with}]", "当前未在售[：{with}]"},
+	ReasonDiversity:   {"enough of the same kind[: {with}]", "同类商品已足够[：{with}]"},
 
-	ReasonHoldout:    {"withheld: in the permanent holdout[ of {with}]", "未执行:属于长期对照组[({with})]"},
-	ReasonControl:    {"withheld: in the control arm[ of {with}]", "未执行:属于实验对照组[({with})]"},
-	ReasonCap:        {"withheld: the cap is reached[: {with}]", "未执行:已达次数上限[({with})]"},
-	ReasonCooldown:   {"withheld: cooling down[, {weight} days to go]", "未执行:冷却期内[,还剩 {weight} 天]"},
-	ReasonBudget:     {"withheld: the budget is spent[: {with}]", "未执行:预算已用完[({with})]"},
-	ReasonConsent:    {"withheld: no consent[ to {with}]", "未执行:未获同意[({with})]"},
-	ReasonStale:      {"withheld: it came too late", "未执行:已过时效"},
-	ReasonMargin:     {"withheld: the margin is too thin[: {percent}]", "未执行:毛利不足[:{percent}]"},
-	ReasonQuietHours: {"withheld: quiet hours[ {with}]", "未执行:静默时段[ {with}]"},
-	ReasonPaused:     {"withheld: paused by the operator[: {with}]", "未执行:已被运维暂停[({with})]"},
-	ReasonNoItems:    {"withheld: no item is left to show", "未执行:没有可展示的商品"},
+	ReasonHoldout:    {"withheld: in the permanent holdout[ of {with}]", "未执行：属于长期对照组[（{with}）]"},
+	ReasonControl:    {"withheld: in the control arm[ of {with}]", "未执行：属于实验对照组[（{with}）]"},
+	ReasonCap:        {"withheld: the cap is reached[: {with}]", "未执行：已达次数上限[（{with}）]"},
+	ReasonCooldown:   {"withheld: cooling down[, {weight} days to go]", "未执行：冷却期内[，还剩 {weight} 天]"},
+	ReasonBudget:     {"withheld: the budget is spent[: {with}]", "未执行：预算已用完[（{with}）]"},
+	ReasonConsent:    {"withheld: no consent[ to {with}]", "未执行：未获同意[（{with}）]"},
+	ReasonStale:      {"withheld: it came too late", "未执行：已过时效"},
+	ReasonMargin:     {"withheld: the margin is too thin[: {percent}]", "未执行：毛利不足[：{percent}]"},
+	ReasonQuietHours: {"withheld: quiet hours[ {with}]", "未执行：静默时段[ {with}]"},
+	ReasonPaused:     {"withheld: paused by the operator[: {with}]", "未执行：已被运维暂停[（{with}）]"},
+	ReasonNoItems:    {"withheld: no item is left to show", "未执行：没有可展示的商品"},
 }
 
 // ReasonCodes returns every code, sorted.
@@ -235,11 +235,11 @@ func (d *Decision) Words(lang string) string {
 		out.WriteString(say("visitor ", "访客 "))
 	}
 	out.WriteString(d.User)
-	out.WriteString(say(": ", ":"))
+	out.WriteString(say(": ", "："))
 	out.WriteString(d.what(say))
-	out.WriteString(say(" (", "("))
+	out.WriteString(say(" (", "（"))
 	out.WriteString(d.Name)
-	out.WriteString(say(")", ")"))
+	out.WriteString(say(")", "）"))
 	why := make([]string, 0, 3)
 	add := func(reasons []Reason) {
 		for _, r := range reasons {
@@ -256,7 +256,7 @@ func (d *Decision) Words(lang string) string {
 		if i == 0 {
 			out.WriteString(say(" - ", "——"))
 		} else {
-			out.WriteString(say("; ", ";"))
+			out.WriteString(say("; ", "；"))
 		}
 		out.WriteString(w)
 	}
@@ -287,11 +287,11 @@ func (d *Decision) what(say func(english, chinese string) string) string {
 			s += " " + o.ID
 			switch {
 			case o.FreeShipping:
-				s += say(", free shipping", ",免运费")
+				s += say(", free shipping", "，免运费")
 			case o.AmountOff != 0:
-				s += say(", "+number(o.AmountOff, 2)+" off", ",立减 "+number(o.AmountOff, 2))
+				s += say(", "+number(o.AmountOff, 2)+" off", "，立减 "+number(o.AmountOff, 2))
 			case o.PercentOff != 0:
-				s += say(", "+number(o.PercentOff, 2)+" % off", ",减 "+number(o.PercentOff, 2)+"%")
+				s += say(", "+number(o.PercentOff, 2)+" % off", "，减 "+number(o.PercentOff, 2)+"%")
 			}
 		}
 		if none {
@@ -303,7 +303,7 @@ func (d *Decision) what(say func(english, chinese string) string) string {
 		if d.Alert != nil {
 			s += " " + number(d.Alert.Score*100, 0) + " %"
 			if d.Alert.Band != "" {
-				s += say(", "+d.Alert.Band, ","+d.Alert.Band)
+				s += say(", "+d.Alert.Band, "，"+d.Alert.Band)
 			}
 		}
 		if none {
