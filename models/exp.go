@@ -30,9 +30,14 @@ func Exp(x float64) float64 {
 
 // Exp2 returns 2 to the x for x in [0,1), the same on every machine.
 func Exp2(x float64) float64 {
+	scale := 1.0
+	if x > 0.5 { // the polynomial is good to half a power of two
+		x--
+		scale = 2
+	}
 	hi := float64(x * ln2Hi)
 	lo := -float64(x * ln2Lo)
-	return expReduced(hi-lo, hi, lo)
+	return scale * expReduced(hi-lo, hi, lo)
 }
 
 func expReduced(r, hi, lo float64) float64 {
