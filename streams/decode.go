@@ -72,23 +72,27 @@ func (d *Decoder) Decode(r *Record, e *Event) *Fault {
 	if !utf8.Valid(b) {
 		return utf8Fault(b)
 	}
+	var f *Fault
 	if d.format == Segment {
-		return d.segment(b, e)
+		f = d.segment(b, e)
+	} else {
+		f = d.native(b, e)
 	}
-	return d.native(b, e)
+	if f == nil || f.Reason == FaultJSON || f.Reason == FaultUTF8 || json.Valid(b) {
+		return f
+	}
+	if end := skipValue(b, skipSpace(b, 0), -1); end < 0 {
+		d.syntax(b, end)
+	} else {
+		d.syntax(b, ^skipSpace(b, end))
+	}
+	return d.fault
 }
 
 // native decodes the JSON text of a native event.
 func (d *Decoder) native(b []byte, e *Event) *Fault {
 	if d.event(b, e) && d.check(b, e) {
 		return nil
-	}
-	if d.fault.Reason != FaultJSON && d.fault.Reason != FaultUTF8 && !json.Valid(b) {
-		if end := skipValue(b, skipSpace(b, 0), -1); end < 0 {
-			d.syntax(b, end)
-		} else {
-			d.syntax(b, ^skipSpace(b, end))
-		}
 	}
 	return d.fault
 }
