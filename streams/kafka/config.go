@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -40,6 +41,8 @@ type Config struct {
 	MaxBytes int
 	// Patience is how long a broker may take for an answer, beyond MaxWait, before its connection is given up: 10 s.
 	Patience time.Duration
+	// Dial opens the connections to brokers, e.g. through a proxy. nil: TCP.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Waiting is told what the client waits for when something fails that time may cure, and "" once it goes on. It is
 	// called by the goroutine that waits: it must be quick and may be called concurrently. May be nil.
 	Waiting func(what string)
@@ -68,6 +71,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Patience <= 0 {
 		cfg.Patience = 10 * time.Second
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
 	if cfg.Waiting == nil {
 		cfg.Waiting = func(string) {}

@@ -49,7 +49,7 @@ type conn struct {
 func (c *Client) dial(ctx context.Context, addr string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Patience)
 	defer cancel()
-	nc, err := (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", addr)
+	nc, err := c.cfg.Dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
@@ -180,13 +180,10 @@ func (cn *conn) exchange(ctx context.Context, patience time.Duration, key protoc
 	fill func(*writer)) (reader, error) {
 	release := cn.guard(ctx, patience)
 	defer release()
-	cn.correlation++
-	cn.out.request(key, version, cn.correlation, cn.clientID, flexible)
-	fill(&cn.out)
-	if _, err := cn.Write(cn.out.finish()); err != nil {
-		return reader{}, cn.explain(ctx, patience, err)
+	body, err := []byte(nil), cn.send(key, version, flexible, fill)
+	if err == nil {
+		body, err = cn.receive()
 	}
-	body, err := cn.receive()
 	if err != nil {
 		return reader{}, cn.explain(ctx, patience, err)
 	}
@@ -195,6 +192,24 @@ func (cn *conn) exchange(ctx context.Context, patience time.Duration, key protoc
 		r.tags()
 	}
 	return r, nil
+}
+
+// post sends one request that has no answer.
+func (cn *conn) post(ctx context.Context, patience time.Duration, key protocol.ApiKey, version int16, flexible bool, fill func(*writer)) error {
+	release := cn.guard(ctx, patience)
+	defer release()
+	if err := cn.send(key, version, flexible, fill); err != nil {
+		return cn.explain(ctx, patience, err)
+	}
+	return nil
+}
+
+func (cn *conn) send(key protocol.ApiKey, version int16, flexible bool, fill func(*writer)) error {
+	cn.correlation++
+	cn.out.request(key, version, cn.correlation, cn.clientID, flexible)
+	fill(&cn.out)
+	_, err := cn.Write(cn.out.finish())
+	return err
 }
 
 // receive reads one answer and returns what follows its correlation id.
