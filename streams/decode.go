@@ -126,10 +126,11 @@ func (d *Decoder) syntax(b []byte, end int) int {
 	switch {
 	case end == tooDeep:
 		d.failf(FaultLimit, "nested too deep: want at most %d levels", maxUnknownDepth)
+	case p >= loneSurrogate:
+		p -= loneSurrogate
+		d.failf(FaultUTF8, "byte %d: lone surrogate %s", p, b[p:p+6])
 	case p >= len(b):
 		d.failf(FaultJSON, "unexpected end after %d bytes", len(b))
-	case b[p] == '\\' && p+1 < len(b) && b[p+1] == 'u':
-		d.failf(FaultUTF8, `byte %d: lone surrogate \u%s`, p, b[p+2:p+6])
 	default:
 		r, _ := utf8.DecodeRune(b[p:])
 		d.failf(FaultJSON, "byte %d: unexpected %q", p, r)

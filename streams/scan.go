@@ -11,8 +11,12 @@ import (
 // first byte that can't stand there. Texts are valid UTF-8 when they get here; everything else of RFC 8259 is checked,
 // and that \u escapes pair their surrogates.
 
-// tooDeep is returned by skipValue in place of a position.
-const tooDeep = -1 << 62
+// Two things that are not about one byte: tooDeep is returned in place of a position, and a lone surrogate is reported as
+// ^(p + loneSurrogate) of its escape.
+const (
+	tooDeep       = -1 << 31
+	loneSurrogate = 1 << 30
+)
 
 func text(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
@@ -85,13 +89,13 @@ func scanEscape(b []byte, p int) int {
 		case r < 0:
 			return ^(p + 1)
 		case r >= 0xDC00 && r < 0xE000:
-			return ^p
+			return ^(p + loneSurrogate)
 		case r >= 0xD800 && r < 0xDC00:
 			if p+7 >= len(b) || b[p+6] != '\\' || b[p+7] != 'u' {
-				return ^p
+				return ^(p + loneSurrogate)
 			}
 			if low := hex4(b, p+8); low < 0xDC00 || low >= 0xE000 {
-				return ^p
+				return ^(p + loneSurrogate)
 			}
 			return p + 12
 		}

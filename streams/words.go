@@ -84,7 +84,7 @@ var reasonWords = map[string][2]string{
 	ReasonBoughtTogether:  {"shoppers who bought [{with}|the same things] also bought it", "购买过[{with}|同样商品]的顾客也购买了它"},
 	ReasonCartTogether:    {"often put into the cart together with [{with}|the items there]", "常与[{with}|购物车中的商品]一起加入购物车"},
 	ReasonTrending:        {"trending in the shop right now", "当前店内热门"},
-	ReasonPopular:         {"popular[ in {with}]", "[{with}]热销商品"},
+	ReasonPopular:         {"popular in [{with}|the shop]", "[{with}|店内]热销商品"},
 	ReasonRecentView:      {"the customer looked at [{with}|it] recently", "顾客最近浏览过[{with}|它]"},
 	ReasonRecentSearch:    {"the customer searched for [{with}|it] recently", "顾客最近搜索过[{with}|它]"},
 	ReasonInCart:          {"[{with}|it] lies in the cart", "[{with}|它]在购物车中"},
