@@ -24,8 +24,8 @@ var (
 	streamPattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
-// groups are the names by which `nudge pause` knows all deciders of a kind.
-var groups = []string{"recommendations", "coupons", "churn", "all"}
+// groups are the names by which all deciders of a kind are paused.
+var groups = []string{operators.GroupRecommendations, operators.GroupCoupons, operators.GroupChurn}
 
 // checker looks at what only shows once the whole file is known: references, and settings that contradict each other. A
 // key that has a fault already gets no second one that follows from it.
@@ -43,6 +43,7 @@ func check(d *decoder, c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Recommenders)) {
 		k.recommender("recommenders."+name, c.Deciders.Recommenders[name], c.Deciders.Limits)
 	}
+	k.halfLives(c.Deciders.Recommenders)
 	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Offers)) {
 		k.offer("offers."+name, c.Deciders.Offers[name], c.Deciders.Budgets)
 	}
@@ -343,6 +344,24 @@ func (k checker) recommender(key string, r operators.Recommender, limits operato
 	}
 	if r.History > limits.History {
 		k.report(key+".history", strconv.Itoa(r.History), fmt.Sprintf("allowed: at most limits.history, %d", limits.History), "", "limits.history")
+	}
+}
+
+// halfLives makes sure that the recommenders agree on what they share: all score with the same models.
+func (k checker) halfLives(recommenders map[string]operators.Recommender) {
+	names := slices.Sorted(maps.Keys(recommenders))
+	for _, name := range names[min(1, len(names)):] {
+		r, key := recommenders[name], "recommenders."+name
+		first, firstKey := recommenders[names[0]], "recommenders."+names[0]
+		for _, shared := range []struct {
+			word       string
+			got, other operators.Duration
+		}{{"half_life", r.HalfLife, first.HalfLife}, {"trend_half_life", r.TrendHalfLife, first.TrendHalfLife}} {
+			if shared.got != shared.other {
+				k.report(join(key, shared.word), shared.got.String(), "allowed: the same as "+join(firstKey, shared.word)+", "+shared.other.String()+
+					": all recommenders score with the same models", "", join(firstKey, shared.word))
+			}
+		}
 	}
 }
 
