@@ -123,6 +123,7 @@ func (c *Conn) options(cfg Config, waiting func(string)) []client.Option {
 		client.MaxReconnects(-1),
 		client.ReconnectBufSize(-1), // what can't be sent now must fail, not be sent later
 		client.IgnoreAuthErrorAbort(),
+		client.SkipSubjectValidation(), // it takes a fifth of the time of a publish; see clean
 		client.CustomReconnectDelay(delay),
 		client.PingInterval(5 * time.Second),
 		client.MaxPingsOutstanding(2),
@@ -239,6 +240,19 @@ func permanent(err error) bool {
 		errors.Is(err, client.ErrSecureConnRequired) || errors.Is(err, client.ErrSecureConnWanted) ||
 		errors.Is(err, client.ErrNkeysNotSupported) || strings.Contains(err.Error(), "parse ") ||
 		strings.Contains(err.Error(), "no such file")
+}
+
+// clean refuses a subject that the protocol would read as something else.
+func clean(subject string) error {
+	for i := 0; i < len(subject); i++ {
+		if subject[i] <= ' ' {
+			return fmt.Errorf("subject %q: want no space or control character; encode tokens", subject)
+		}
+	}
+	if subject == "" {
+		return errors.New("subject is empty")
+	}
+	return nil
 }
 
 // delay is the wait before the attempt of that number, doubling and jittered so that nodes don't come back in step.

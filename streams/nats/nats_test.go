@@ -24,6 +24,7 @@ var scenarios = []struct {
 	run  func(t *testing.T, url string)
 }{
 	{"publish and read", publishAndRead},
+	{"messages that can't be sent", unsendable},
 	{"window blocks", windowBlocks},
 	{"unread stream is refused", unreadIsRefused},
 	{"second publisher breaks the chain", secondPublisher},
@@ -277,6 +278,30 @@ func publishAndRead(t *testing.T, url string) {
 			t.Errorf("message %d has traceparent %q, want %q", i, got, msgs[i].Trace)
 		}
 	}
+}
+
+func unsendable(t *testing.T, url string) {
+	s := open(t, connect(t, Config{URL: url}))
+	p := publisher(t, s, 0)
+	msgs := decisions(s, 0, 10)
+	for _, bad := range []struct {
+		name string
+		m    streams.Message
+		want string
+	}{
+		{"space", streams.Message{Subject: s.prefix + "decisions.a b", ID: "x"}, "want no space"},
+		{"line", streams.Message{Subject: s.prefix + "decisions.a\r\nPING", ID: "x"}, "want no space"},
+		{"no subject", streams.Message{ID: "x"}, "subject is empty"},
+		{"no id", streams.Message{Subject: msgs[0].Subject}, "has no id"},
+		{"too large", streams.Message{Subject: msgs[0].Subject, ID: "x", Data: make([]byte, s.conn.nc.MaxPayload())}, "max_payload"},
+	} {
+		err := p.Send(deadline(t), append(msgs[:3:3], bad.m))
+		if err == nil || errors.Is(err, ErrUnsure) || !strings.Contains(err.Error(), bad.want) || p.Sent() != 0 {
+			t.Errorf("%s: %v and %d sent, want %q and none", bad.name, err, p.Sent(), bad.want)
+		}
+	}
+	deliver(t, s, p, msgs, 10)
+	exactly(t, s, msgs)
 }
 
 func windowBlocks(t *testing.T, url string) {

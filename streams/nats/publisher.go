@@ -111,11 +111,15 @@ func (s *Stream) Publisher(window int) (*Publisher, error) {
 	return p, nil
 }
 
-// Send sends the messages. It blocks only while the window is full. A failure leaves any number of them sent; it is
-// an ErrUnsure, and so is every Send after it until Reset.
+// Send sends the messages. It blocks only while the window is full. Of its errors, ErrUnsure leaves any number of them
+// sent and stays until Reset; when ctx ends, Sent says how many were sent; and a message that can never be sent is
+// refused before any other is.
 func (p *Publisher) Send(ctx context.Context, msgs []streams.Message) error {
 	p.sending.Lock()
 	defer p.sending.Unlock()
+	if err := p.check(msgs); err != nil {
+		return fmt.Errorf("streams/nats: publish to %s: %w", p.stream.cfg.Name, err)
+	}
 	for len(msgs) > 0 {
 		n, size := cut(msgs, int(p.window))
 		expect, reply, err := p.reserve(ctx, n, size)
@@ -132,6 +136,27 @@ func (p *Publisher) Send(ctx context.Context, msgs []streams.Message) error {
 			}
 		}
 		msgs = msgs[n:]
+	}
+	return nil
+}
+
+// headerRoom is more than our headers take beside the message's id and trace.
+const headerRoom = 256
+
+// check finds messages that no server would take: to try again would be in vain.
+func (p *Publisher) check(msgs []streams.Message) error {
+	largest := p.stream.conn.nc.MaxPayload()
+	for i := range msgs {
+		m := &msgs[i]
+		if m.ID == "" {
+			return fmt.Errorf("message on %s has no id", m.Subject)
+		}
+		if err := clean(m.Subject); err != nil {
+			return fmt.Errorf("message %s: %w", m.ID, err)
+		}
+		if size := len(m.Data) + len(m.ID) + len(m.Trace) + headerRoom; largest > 0 && int64(size) > largest {
+			return fmt.Errorf("message %s on %s: %d bytes: the server takes %d (max_payload in its configuration)", m.ID, m.Subject, size, largest)
+		}
 	}
 	return nil
 }

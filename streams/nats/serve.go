@@ -67,6 +67,9 @@ func (s *Service) Stop() error { return s.svc.Stop() }
 
 // Request asks a running node, e.g. on nudge.shop.api.status; without a deadline it waits 5 s. An error of its handler is returned as one.
 func (c *Conn) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {
+	if err := clean(subject); err != nil {
+		return nil, fmt.Errorf("streams/nats: request: %w", err)
+	}
 	timeout := requestTimeout
 	if at, ok := ctx.Deadline(); ok {
 		timeout = time.Until(at)
