@@ -53,13 +53,13 @@ type CoOccurrenceOptions struct {
 	HalfLifeMS int64
 	Neighbours int     // per item; 48: more cost memory and time and gained nothing on the data of doc.go
 	Gap        float64 // weight of each further item between two; 0.8
-	Backward   float64 // weight of the opposite direction; 0.25
+	Backward   float64 // weight of the opposite direction; 0.4
 	History    float64 // weight of each further item of the history when scoring; 0.6
 }
 
 // DefaultCoOccurrence returns the measured options with a half-life.
 func DefaultCoOccurrence(halfLifeMS int64) CoOccurrenceOptions {
-	return CoOccurrenceOptions{HalfLifeMS: halfLifeMS, Neighbours: 48, Gap: 0.8, Backward: 0.25, History: 0.6}
+	return CoOccurrenceOptions{HalfLifeMS: halfLifeMS, Neighbours: 48, Gap: 0.8, Backward: 0.4, History: 0.6}
 }
 
 type coRow struct {

@@ -129,7 +129,7 @@ func TestSessionsEval(t *testing.T) {
 	test := sessions(clicks(t, "rsc15_sample/yoochoose-clicks-100k_test.txt.gz"))
 	num := numbering{}
 	opt := models.DefaultCoOccurrence(14 * 24 * 3600 * 1000)
-	const learnWindow, scoreWindow = 5, 6
+	const learnWindow, scoreWindow = 3, 6
 	co := models.NewCoOccurrence(opt)
 	var before []models.Item
 	var seq []models.Item
@@ -221,7 +221,7 @@ func TestHistoriesEval(t *testing.T) {
 		}
 		users[len(users)-1] = append(users[len(users)-1], num.of(item))
 	}
-	const learnWindow, scoreWindow = 5, 6
+	const learnWindow, scoreWindow = 3, 6
 	co := models.NewCoOccurrence(models.DefaultCoOccurrence(14 * 24 * 3600 * 1000))
 	var before []models.Item
 	learn := func(u []models.Item, from, to int) {

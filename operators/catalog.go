@@ -31,6 +31,7 @@ type Catalog struct {
 	free   []uint32 // the lowest is given out first: descending, unless unsorted
 	slots  []uint32 // open addressing by hash: row + 1
 	count  int
+	record streams.CatalogItem // the one being taken in
 
 	unsorted bool
 }
@@ -232,51 +233,28 @@ func (c *Catalog) met(i models.Item, atMS int64) {
 	}
 }
 
-// upsert takes in a catalogue record: all that is known of the item is what it says.
+// upsert takes in a catalogue record: all that is known of the item is what it says. A record with a fault is none: the
+// item stays as it was.
 func (c *Catalog) upsert(e *streams.Event) {
-	id := e.Item()
-	i := c.ensure(hashItem(id), id)
+	x := &c.record
+	if e.CatalogItem(x) != nil || x.ID == "" {
+		return
+	}
+	i := c.ensure(hashItem(x.ID), x.ID)
 	n := i.Row()
 	c.table.Touch(n)
-	r := item{id: c.rows[n].id, seenDay: c.rows[n].seenDay, fromCatalogue: true}
+	r := item{id: c.rows[n].id, categories: clipCategories(x.Categories), price: x.Price, stock: x.Stock, from: x.AvailableFromMS,
+		until: x.AvailableUntilMS, seenDay: c.rows[n].seenDay, fromCatalogue: true}
 	var m itemMarks
-	if e.Lines[0].HasPrice {
-		r.price = e.Lines[0].Price
-	}
-	margin, marginKnown := int64(0), false
-	e.Props.Each(func(key string, v streams.Value) bool {
-		switch key {
-		case "price":
-			if x, ok := v.Micro(); ok {
-				r.price = max(0, x)
-			}
-		case "cost":
-			if x, ok := v.Micro(); ok {
-				r.cost = max(0, x)
-				m |= itemCosted
-			}
-		case "margin":
-			margin, marginKnown = v.Micro()
-		case "stock":
-			if x, ok := v.Number(); ok {
-				r.stock = int64(min(max(x, -1e15), 1e15))
-				m |= itemCounted
-			}
-		case "available_from":
-			r.from = timeOf(v)
-		case "available_until":
-			r.until = timeOf(v)
-		case "categories":
-			r.categories = categoriesOf(v)
-		}
-		return true
-	})
-	if m&itemCosted == 0 && marginKnown {
-		r.cost = max(0, r.price-margin)
+	if x.HasMargin {
+		r.cost = max(0, x.Price-x.Margin)
 		m |= itemCosted
 	}
-	if m&itemCounted != 0 && r.stock <= 0 {
-		m |= itemSoldOut
+	if x.HasStock {
+		m |= itemCounted
+		if x.Stock == 0 {
+			m |= itemSoldOut
+		}
 	}
 	if r.from != 0 || r.until != 0 {
 		m |= itemScheduled
@@ -293,34 +271,17 @@ func (c *Catalog) remove(e *streams.Event) {
 	}
 }
 
-func timeOf(v streams.Value) int64 {
-	if s, ok := v.Text(); ok {
-		ms, _ := streams.ParseTime(s)
-		return ms
-	}
-	x, _ := v.Number()
-	return int64(min(max(x, 0), 1e15))
-}
-
 const maxCategories = 512 // bytes kept of an item's categories
 
-func categoriesOf(v streams.Value) string {
-	if s, ok := v.Text(); ok {
-		return strings.Clone(s[:min(len(s), maxCategories)])
+func clipCategories(list []string) string {
+	n := 0
+	for k, x := range list {
+		if n += len(x) + 1; n > maxCategories {
+			list = list[:k]
+			break
+		}
 	}
-	var b strings.Builder
-	v.List(func(_ int, v streams.Value) bool {
-		s, ok := v.Text()
-		if !ok || b.Len()+len(s) > maxCategories {
-			return ok
-		}
-		if b.Len() > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(s)
-		return true
-	})
-	return b.String()
+	return strings.Join(list, "\n")
 }
 
 // row appends key and value of a row. An emptied row keeps its generation.

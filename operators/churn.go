@@ -27,9 +27,8 @@ func (x *churn) onAfter(p *Program, t *engine.Turn, c *Customer) {
 	if c.purchases.Count < x.MinOrders {
 		return
 	}
-	if m := c.marked(x.key); m.alerted && p.rhythm.Left(c.purchases, t.NowMS) <= x.Clear {
-		m := c.mark(x.key)
-		m.alerted, m.atMS = false, t.NowMS
+	if m := c.marked(x.key); (m.alerted || m.n > 0) && p.rhythm.Left(c.purchases, t.NowMS) <= x.Clear {
+		*c.mark(x.key) = mark{decider: x.key, atMS: t.NowMS}
 	}
 	if !c.marked(x.key).alerted {
 		t.SetTimer(x.name, t.NowMS+x.checkMS)
@@ -58,7 +57,7 @@ func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer) {
 		Alert: &streams.Alert{Score: score, Band: band(score), Horizon: x.Horizon.String(),
 			ExpectedValue: math.Floor(float64(p.rhythm.Expected(c.purchases, x.Horizon.MS())*mean*100)+0.5) / 100},
 		Reasons: []streams.Reason{
-			{Code: ReasonSilence, Weight: tenth(silent)}, {Code: ReasonUsualGap, Weight: tenth(gap)}, {Code: ReasonPurchases, Weight: float64(c.purchases.Count)},
+			{Code: streams.ReasonSilence, Weight: tenth(silent)}, {Code: streams.ReasonRhythm, Weight: tenth(gap)}, {Code: streams.ReasonOrders, Weight: float64(c.purchases.Count)},
 		},
 		Features: []streams.Feature{
 			{Name: "silent_d", Value: tenth(silent)}, {Name: "gap_d", Value: tenth(gap)}, {Name: "purchases", Value: float64(c.purchases.Count)},
@@ -68,18 +67,23 @@ func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer) {
 	}
 	switch {
 	case t.Stale(d.ExpiresMS):
-		withhold(d, streams.Reason{Code: ReasonStale})
+		withhold(d, streams.Reason{Code: streams.ReasonStale})
 	case t.Paused(x.name):
-		withhold(d, streams.Reason{Code: ReasonPaused, With: x.name})
+		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: x.name})
 	case t.Paused(GroupChurn):
-		withhold(d, streams.Reason{Code: ReasonPaused, With: GroupChurn})
+		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupChurn})
 	}
-	if d.Action == streams.ActionNone { // nobody heard it: the next check says it again
+	m := c.mark(x.key)
+	if d.Action == streams.ActionNone { // nobody heard it: the checks go on, but it is not said daily that it is withheld
 		t.SetTimer(x.name, t.NowMS+x.checkMS)
+		if m.n > 0 {
+			return
+		}
+		m.n++
 	} else {
-		m := c.mark(x.key)
-		m.alerted, m.atMS = true, t.NowMS
+		m.alerted, m.n = true, 0
 	}
+	m.atMS = t.NowMS
 	t.Decide(d)
 }
 
@@ -93,7 +97,7 @@ func band(score float64) string {
 	case score >= 0.7:
 		return "raised"
 	}
-	return "low"
+	return "moderate"
 }
 
 func tenth(x float64) float64 { return math.Floor(float64(x*10)+0.5) / 10 }

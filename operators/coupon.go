@@ -57,8 +57,8 @@ func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
 		Offer: &streams.Offer{ID: o.name, PercentOff: o.Gives.PercentOff.Float(), AmountOff: o.Gives.AmountOff.Float(),
 			FreeShipping: o.Gives.FreeShipping, AtMost: o.Gives.AtMost.Float(), Budget: o.Budget},
 		Reasons: []streams.Reason{
-			{Code: ReasonCartAbandoned, Weight: math.Floor(float64(t.NowMS-c.lastMS) / 60_000)},
-			{Code: ReasonCartValue, Weight: micros(cart.value)},
+			{Code: streams.ReasonCartAbandoned, Weight: math.Floor(float64(t.NowMS-c.lastMS) / 60_000)},
+			{Code: streams.ReasonCartValue, Weight: micros(cart.value)},
 		},
 		Features: []streams.Feature{
 			{Name: "cart_value", Value: micros(cart.value)},
@@ -73,22 +73,22 @@ func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
 	m := c.marked(o.key)
 	switch {
 	case t.Stale(d.ExpiresMS):
-		withhold(d, streams.Reason{Code: ReasonStale})
+		withhold(d, streams.Reason{Code: streams.ReasonStale})
 	case t.Paused(o.name):
-		withhold(d, streams.Reason{Code: ReasonPaused, With: o.name})
+		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: o.name})
 	case t.Paused(GroupCoupons):
-		withhold(d, streams.Reason{Code: ReasonPaused, With: GroupCoupons})
+		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupCoupons})
 	case o.Consent != "" && !c.consented(o.Consent):
-		withhold(d, streams.Reason{Code: ReasonConsent, With: o.Consent})
+		withhold(d, streams.Reason{Code: streams.ReasonConsent, With: o.Consent})
 	case o.cooling(m, t.NowMS):
 		o.withholdCooling(d, m, t.NowMS)
 	case floor > 0 && (!known || margin < floor):
-		withhold(d, streams.Reason{Code: ReasonMargin, Weight: math.Floor(float64(margin*1e4)+0.5) / 1e4})
+		withhold(d, streams.Reason{Code: streams.ReasonMargin, Weight: math.Floor(float64(margin*1e4)+0.5) / 1e4})
 	case cost <= 0: // a cart of unknown value: a share of it can't be promised
-		withhold(d, streams.Reason{Code: ReasonMargin})
+		withhold(d, streams.Reason{Code: streams.ReasonMargin})
 	case t.CustomerHash() < p.holdout:
 		c.mark(o.key).atMS = t.NowMS // as if it had been given: both groups are asked equally often
-		withhold(d, streams.Reason{Code: ReasonHoldout})
+		withhold(d, streams.Reason{Code: streams.ReasonHoldout})
 	default:
 		t.Propose(engine.Proposal{Decision: d, Budget: o.Budget, Cost: cost, Data: o})
 		return
@@ -99,7 +99,7 @@ func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
 func (o *offer) cooling(m mark, nowMS int64) bool { return m.atMS != 0 && nowMS < m.atMS+o.cooldownMS }
 
 func (o *offer) withholdCooling(d *streams.Decision, m mark, nowMS int64) {
-	withhold(d, streams.Reason{Code: ReasonCooldown, Weight: math.Ceil(float64(m.atMS+o.cooldownMS-nowMS) / 3600_000)})
+	withhold(d, streams.Reason{Code: streams.ReasonCooldown, Weight: tenth(float64(m.atMS+o.cooldownMS-nowMS) / (24 * 3600_000))})
 }
 
 // grant gives the coupon if the budget allows.
@@ -110,7 +110,7 @@ func (o *offer) grant(p *Program, t *engine.Turn, x *engine.Proposal) {
 	case o.cooling(*m, t.NowMS): // another one was granted earlier in this epoch
 		o.withholdCooling(x.Decision, *m, t.NowMS)
 	case !p.budgets.take(o.budget, x.Cost, t.NowMS):
-		withhold(x.Decision, streams.Reason{Code: ReasonBudget, With: o.Budget})
+		withhold(x.Decision, streams.Reason{Code: streams.ReasonBudget, With: o.Budget})
 	default:
 		m.atMS = t.NowMS
 	}

@@ -164,7 +164,8 @@ func (p *Program) DescribeItem(id string) (any, bool) {
 		d.Cost = &cost
 	}
 	if m&itemCounted != 0 {
-		d.Stock = &r.stock
+		stock := r.stock
+		d.Stock = &stock
 	}
 	if r.categories != "" {
 		d.Categories = strings.Split(r.categories, "\n")

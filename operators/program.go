@@ -50,7 +50,7 @@ type actions struct {
 
 // How many of the last items learn that they were met before the present one: more cost their time and gained little (see
 // the figures in models).
-const learnedHistory = 5
+const learnedHistory = 3
 
 const keptTrends = 256
 

@@ -47,11 +47,11 @@ func (r *recommender) onEvent(p *Program, t *engine.Turn, c *Customer, s *scratc
 	}
 	switch {
 	case t.Stale(d.ExpiresMS):
-		withhold(d, streams.Reason{Code: ReasonStale})
+		withhold(d, streams.Reason{Code: streams.ReasonStale})
 	case t.Paused(r.name):
-		withhold(d, streams.Reason{Code: ReasonPaused, With: r.name})
+		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: r.name})
 	case t.Paused(GroupRecommendations):
-		withhold(d, streams.Reason{Code: ReasonPaused, With: GroupRecommendations})
+		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
 		r.fill(p, t, c, s)
 		if len(d.Items) == 0 {
@@ -98,7 +98,7 @@ func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) 
 		p.together.Score(s.candidates, s.history, now)
 		for _, x := range s.candidates.Top(r.Size, keep) {
 			last = round(x.Score)
-			s.show(p.catalog.id(x.Item), last, streams.Reason{Code: ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
+			s.show(p.catalog.id(x.Item), last, streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
 		}
 	}
 	if !r.trends || len(d.Items) >= r.Size {
@@ -117,7 +117,7 @@ func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) 
 			continue
 		}
 		share := round(float32(p.trends.Share(i)))
-		s.show(id, round(float32(last*share)), streams.Reason{Code: ReasonTrending, Weight: share})
+		s.show(id, round(float32(last*share)), streams.Reason{Code: streams.ReasonTrending, Weight: share})
 	}
 }
 

@@ -1,0 +1,154 @@
+package operators
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"nudge/models"
+)
+
+var smallLimits = Limits{History: 4, Cart: 3, Bought: 3}
+
+// customers draws a customer by what happens to customers.
+func customers(t *rapid.T, label string) *Customer {
+	c := &Customer{}
+	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
+		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
+		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
+		n := rapid.IntRange(0, 9).Draw(t, "what")
+		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
+		switch n {
+		case 0:
+			c.recent = meet(c.recent, seen{hash: hash, atMS: now}, smallLimits.History)
+		case 1:
+			c.put(cartLine{hash: hash, atMS: now, price: int64(hash), quantity: int32(hash)}, smallLimits.Cart)
+		case 2:
+			c.take(hash, 2)
+		case 3:
+			c.addOrder(order{id: uint64(rapid.IntRange(1, 100).Draw(t, "order")), atMS: now, value: int64(hash) * 1e6})
+			c.bought = meet(c.bought, seen{hash: hash, atMS: now}, smallLimits.Bought)
+		case 4:
+			m := c.mark(uint32(hash))
+			m.atMS, m.n, m.alerted = now, m.n+1, hash%2 == 0
+		case 5:
+			c.setConsent(fmt.Sprint("purpose", hash%3), now, rapid.Bool().Draw(t, "granted"))
+		case 6:
+			c.setTrait(fmt.Sprint("trait", hash%3), fmt.Sprint(hash), now)
+		case 7:
+			c.flooded(&ignoreRule{moreThan: 200, perMS: 3600_000}, now)
+		case 8:
+			c.reviews++
+			c.ratings += int64(hash) * 1e6
+		case 9:
+			c.takeBack(uint64(rapid.IntRange(1, 100).Draw(t, "order")))
+		}
+		return n
+	}), 0, 30).Draw(t, label)
+	return c
+}
+
+func (c *Customer) text() string { return fmt.Sprintf("%x", c.AppendBinary(nil)) }
+
+func clone(t *rapid.T, c *Customer) *Customer {
+	d, err := decodeCustomer(c.AppendBinary(nil))
+	if err != nil {
+		t.Fatalf("%+v: %v", c, err)
+	}
+	return d
+}
+
+func TestCustomerRoundTrips(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := customers(t, "customer")
+		if d := clone(t, c); d.text() != c.text() {
+			t.Fatalf("%+v\nwas decoded as\n%+v", c, d)
+		}
+	})
+}
+
+func TestMergeLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := customers(t, "a"), customers(t, "b"), customers(t, "c")
+		merged := func(x, y *Customer) *Customer {
+			into := clone(t, x)
+			into.merge(y, &smallLimits)
+			return into
+		}
+		if got, want := merged(merged(a, b), c).text(), merged(a, merged(b, c)).text(); got != want {
+			t.Fatalf("not associative:\n%s\n%s", got, want)
+		}
+		if got, want := merged(a, b).text(), merged(b, a).text(); got != want {
+			t.Fatalf("not commutative:\n%s\n%s", got, want)
+		}
+		if got := merged(a, &Customer{}).text(); got != a.text() {
+			t.Fatalf("the empty customer changes another:\n%s\n%s", got, a.text())
+		}
+		if got := merged(&Customer{}, a).text(); got != a.text() {
+			t.Fatalf("the empty customer does not become the other:\n%s\n%s", got, a.text())
+		}
+		all := merged(merged(a, b), c)
+		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders {
+			t.Fatalf("not bounded: %+v", all)
+		}
+	})
+}
+
+// A list holds each item once at its latest time, the latest items of all that were met: as a map would, cut to its size.
+func TestMeetIsASetOfTheLatest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 5).Draw(t, "limit")
+		var list []seen
+		for _, s := range rapid.SliceOf(rapid.Custom(func(t *rapid.T) seen {
+			return seen{hash: rapid.Uint64Range(1, 8).Draw(t, "item"), atMS: rapid.Int64Range(1, 50).Draw(t, "at"), item: models.NoItem}
+		})).Draw(t, "met") {
+			before := append([]seen(nil), list...)
+			list = meet(list, s, limit)
+			if len(list) > limit {
+				t.Fatalf("%d of at most %d", len(list), limit)
+			}
+			items := map[uint64]bool{}
+			for i, x := range list {
+				if items[x.hash] || i > 0 && list[i-1].atMS > x.atMS {
+					t.Fatalf("%v and %v make %v", before, s, list)
+				}
+				items[x.hash] = true
+			}
+			if oldest := before; !items[s.hash] && (len(oldest) < limit || oldest[0].atMS < s.atMS) {
+				t.Fatalf("%v and %v make %v: it was not kept", before, s, list)
+			}
+		}
+	})
+}
+
+func FuzzDecodeCustomer(f *testing.F) {
+	c := &Customer{firstMS: 1, lastMS: 1e12}
+	c.recent = meet(c.recent, seen{hash: 7, atMS: 1e12}, 4)
+	c.put(cartLine{hash: 9, atMS: 1e12, price: 5, quantity: 2}, 4)
+	c.addOrder(order{id: 3, atMS: 1e12, value: 5})
+	c.mark(4).atMS = 1e12
+	c.setConsent("marketing", 1e12, true)
+	c.setTrait("staff", "true", 1e12)
+	f.Add(c.AppendBinary(nil))
+	f.Add((&Customer{}).AppendBinary(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := decodeCustomer(b)
+		if err != nil {
+			return
+		}
+		c.Size()
+		again, err := decodeCustomer(c.AppendBinary(nil))
+		if err != nil {
+			t.Fatalf("%x was decoded, its encoding can't be: %v", b, err)
+		}
+		if !bytes.Equal(again.AppendBinary(nil), c.AppendBinary(nil)) {
+			t.Fatalf("%x is not encoded the same twice", b)
+		}
+		again.merge(c, &smallLimits)
+		if _, err := decodeCustomer(again.AppendBinary(nil)); err != nil {
+			t.Fatalf("%x merged with itself can't be decoded: %v", b, err)
+		}
+	})
+}
