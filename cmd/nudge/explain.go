@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nudge/operators/pipeline"
+	"nudge/streams"
+	"nudge/streams/nats"
+)
+
+func (c *cli) explainCommand() *cobra.Command {
+	var at place
+	var lang string
+	var asJSON, event bool
+	cmd := &cobra.Command{
+		Use:   "explain ID",
+		Short: "Say all there is to a decision",
+		Long: `explain finds a decision in the stream and says everything about it: its cause, features, reasons and
+propensity, what was withheld and why. It needs no running node.`,
+		Example: `  nudge explain shop.clickstream-3-81273.home.0
+  nudge explain --event shop.clickstream-3-81273.home.0    with the event that caused it, from Kafka`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := at.config()
+			if err != nil {
+				return err
+			}
+			conn, stream, err := at.openStream(cmd.Context(), c.log)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			m, err := findDecision(cmd.Context(), stream, args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				_, err := fmt.Fprintf(c.out, "%s\n", m.Data)
+				return err
+			}
+			d, err := streams.ParseDecision(m.Data)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.out, "%s  %-12s%s\n  %-12sno. %d in %s, %s\n", d.Explain(lang), "subject", m.Subject, "published", m.Seq, stream.Name(), m.Time.UTC().Format(time.RFC3339Nano))
+			if event && d.Cause.Topic != "" {
+				return c.printCause(cmd.Context(), config, d.Cause)
+			}
+			return nil
+		},
+	}
+	at.flags(cmd, withKafka|withNATS|withApp)
+	cmd.Flags().BoolVar(&event, "event", false, "also read the event that caused it from Kafka")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the decision as published")
+	cmd.Flags().StringVar(&lang, "lang", "en", "language of the words: en or zh")
+	return cmd
+}
+
+// findDecision looks a decision up by its id, which names its decider.
+func findDecision(ctx context.Context, stream *nats.Stream, id string) (nats.Stored, error) {
+	parts := strings.Split(id, ".")
+	if len(parts) < 4 || !streams.ValidToken(parts[len(parts)-2]) {
+		return nats.Stored{}, usagef("%q is no id of a decision: want one such as shop.clickstream-3-81273.home.0", id)
+	}
+	m, ok, err := stream.Find(ctx, stream.DecisionFilter("", parts[len(parts)-2], ""), id)
+	if err == nil && !ok {
+		err = fmt.Errorf("no decision %s in the stream %s: it was never published, has outlived its time there, or its customer was erased", id, stream.Name())
+	}
+	return m, err
+}
+
+// printCause prints the record that caused a decision as the log still holds it.
+func (c *cli) printCause(ctx context.Context, config *pipeline.Config, cause streams.Cause) error {
+	client, err := openKafka(ctx, &config.Kafka, c.log)
+	if err != nil {
+		return err
+	}
+	f := client.Fetcher(cause.Topic, cause.Partition, cause.Offset)
+	defer f.Close()
+	batch, err := f.Fetch(ctx)
+	if err != nil {
+		return err
+	}
+	if len(batch.Records) == 0 || batch.Records[0].Offset != cause.Offset {
+		return fmt.Errorf("%s/%d no longer holds offset %d", cause.Topic, cause.Partition, cause.Offset)
+	}
+	var text bytes.Buffer
+	if json.Indent(&text, batch.Records[0].Value, "  ", "  ") != nil {
+		text.Write(batch.Records[0].Value)
+	}
+	_, err = fmt.Fprintf(c.out, "  %-12s%s\n", "event", text.String())
+	return err
+}

@@ -1,0 +1,101 @@
+package feed
+
+import (
+	"context"
+	"time"
+
+	"nudge/streams"
+	"nudge/streams/simulate"
+)
+
+// Sink takes the records of a world.
+type Sink struct {
+	Send func(ctx context.Context, r *simulate.Record) error
+	// Flush returns when all that was sent is stored.
+	Flush func(ctx context.Context) error
+	Close func() error
+}
+
+// Feed writes a world's records to a sink.
+type Feed struct {
+	World *simulate.World
+	Sink  *Sink
+	// Decisions are shown to the shoppers as they come; nil for none.
+	Decisions <-chan *streams.Decision
+	Now       func() time.Time
+	// Records is how many are written at most; 0 is no limit.
+	Records int64
+
+	written int64
+}
+
+// Written is how many records have been handed to the sink.
+func (f *Feed) Written() int64 { return f.written }
+
+// step is how often the world catches up with the clock.
+const step = 5 * time.Millisecond
+
+// Past writes what happens up to a time, as fast as the sink takes it.
+func (f *Feed) Past(ctx context.Context, until time.Time) error {
+	if err := f.advance(ctx, until.UnixMilli()); err != nil {
+		return err
+	}
+	return f.Sink.Flush(ctx)
+}
+
+// Live keeps the world in step with the clock: first it catches up. It ends with ctx, at the time given (zero: never), or
+// with the last record that may be written.
+func (f *Feed) Live(ctx context.Context, until time.Time) error {
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for !f.full() {
+		now := f.Now()
+		end := !until.IsZero() && !now.Before(until)
+		if end {
+			now = until
+		}
+		if err := f.advance(ctx, now.UnixMilli()); err != nil && ctx.Err() == nil {
+			return err
+		}
+		if end {
+			break
+		}
+		select {
+		case d := <-f.Decisions:
+			f.react(d)
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+			return f.Sink.Flush(context.WithoutCancel(ctx))
+		}
+	}
+	return f.Sink.Flush(ctx)
+}
+
+// react shows a decision, and those that wait behind it.
+func (f *Feed) react(d *streams.Decision) {
+	for {
+		f.World.React(d, f.Now().UnixMilli())
+		select {
+		case d = <-f.Decisions:
+		default:
+			return
+		}
+	}
+}
+
+func (f *Feed) full() bool { return f.Records > 0 && f.written >= f.Records }
+
+func (f *Feed) advance(ctx context.Context, toMS int64) error {
+	for !f.full() {
+		r, ok := f.World.Until(toMS)
+		if !ok {
+			return f.World.Err()
+		}
+		if err := f.Sink.Send(ctx, &r); err != nil {
+			return err
+		}
+		f.written++
+	}
+	return f.World.Err()
+}
