@@ -79,7 +79,7 @@ func (w *World) stockShelf(i uint32, no uint32) {
 	it.setCents(categories[it.cat].cents * math.Exp(float64(it.price)))
 	margin := 0.15 + 0.45*r.Float64()
 	it.cost = int64(float64(it.cents) * (1 - margin))
-	it.lot = int32(12 + 60*r.ExpFloat64())
+	it.lot = int32(3 + 15*r.ExpFloat64())
 	it.stock = it.lot
 	it.filledMS = w.now
 }

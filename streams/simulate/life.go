@@ -73,13 +73,6 @@ func (w *World) awake(t int64) int64 {
 // order turns the cart into an order.
 func (w *World) order(p *person) {
 	p.orders++
-	if w.muted {
-		for k := range int(p.cartN) {
-			w.bought(p.cart[k].no)
-		}
-		p.cartN, p.abandoned, p.coupon = 0, false, nil
-		return
-	}
 	cents := w.cartCents(p)
 	var off int64
 	if p.coupon != nil {
@@ -96,7 +89,11 @@ func (w *World) order(p *person) {
 		last = int(it.cat)
 		p.owned[p.ownedAt%uint8(len(p.owned))] = it.no
 		p.ownedAt++
-		w.take(l.item, l.qty)
+		if w.muted {
+			w.bought(it.no)
+		} else {
+			w.take(l.item, l.qty)
+		}
 	}
 	delay := 1 + 2*w.rand.ExpFloat64()
 	o.experience += float32(0.5 - 0.3*(delay-2) + 0.5*w.rand.NormFloat64())
@@ -105,13 +102,16 @@ func (w *World) order(p *person) {
 	}
 	p.cartN, p.abandoned, p.returnMS, p.coupon = 0, false, 0, nil
 	p.dear, p.stockouts = p.dear/2, p.stockouts/2
-	if p.role == known && !p.regular && (p.urgent || last == int(p.need)) {
+	switch {
+	case p.regular:
+		p.needMS += int64(p.everyMS)
+	case p.role == known && (p.urgent || last == int(p.need)):
 		w.renew(p, last)
-	} else if p.regular {
-		p.needMS = p.needMS + int64(p.everyMS)
 	}
 	o.cancelled = w.rand.Float64() < 0.01
-	w.plan(w.now+int64(delay*dayMS), doDeliver, 0, w.keepOrder(o))
+	if !w.muted {
+		w.plan(w.now+int64(delay*dayMS), doDeliver, 0, w.keepOrder(o))
+	}
 }
 
 // keepOrder puts an order into the pool.

@@ -45,7 +45,7 @@ type reaction struct {
 //
 // Nothing of d is kept.
 func (w *World) React(d *streams.Decision, atMS int64) {
-	if d.Action != streams.ActionShow || d.Kind != streams.KindRecommendation && d.Kind != streams.KindCoupon {
+	if d.ID == "" || d.Action != streams.ActionShow || d.Kind != streams.KindRecommendation && d.Kind != streams.KindCoupon {
 		return
 	}
 	p := w.personNamed(d.User, d.Anonymous)

@@ -412,7 +412,7 @@ func (w *World) finish(p *person) {
 		return
 	}
 	if p.role == known && !p.regular {
-		if p.stockouts >= 3 && w.rand.Float64() < 0.3 {
+		if p.stockouts >= 2 && w.rand.Float64() < 0.3 {
 			w.leave(p, leftStockouts)
 			return
 		}
