@@ -556,6 +556,9 @@ func (d *Decoder) number(b []byte, p int, path string) ([]byte, int) {
 
 // money reads a price.
 func (d *Decoder) money(b []byte, p int, path string) (int64, int) {
+	if micro, end := plainMicro(b, p); end > 0 {
+		return micro, end
+	}
 	t, p := d.number(b, p, path)
 	if p < 0 {
 		return 0, -1

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // mustEscape marks the bytes that a JSON string can't hold as they are, and those that may be no UTF-8.
@@ -17,8 +18,13 @@ var mustEscape = func() (t [256]bool) {
 // appendJSONString appends s as a JSON string. What is no UTF-8 becomes U+FFFD.
 func appendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
+	start, i := 0, 0
+	for raw := unsafe.Slice(unsafe.StringData(s), len(s)); i+8 <= len(raw); i += 8 {
+		if w := load8(raw, i); stops(w)|w&high != 0 {
+			break
+		}
+	}
+	for i < len(s) {
 		c := s[i]
 		if !mustEscape[c] {
 			i++

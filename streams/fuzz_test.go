@@ -246,6 +246,9 @@ func FuzzMoney(f *testing.F) {
 		if fits := want.CmpAbs(big.NewInt(MaxMicro)) <= 0; ok != fits || ok && want.Cmp(big.NewInt(got)) != 0 {
 			t.Fatalf("parseMicro(%s) = %d, %v, want %s", s, got, ok, want)
 		}
+		if plain, end := plainMicro([]byte(s), 0); end > 0 && (end != len(s) || plain != got) {
+			t.Fatalf("plainMicro(%s) = %d up to byte %d, want %d", s, plain, end, got)
+		}
 		r, _ := new(big.Rat).SetString(s)
 		whole, ok := parseWhole([]byte(s))
 		if fits := r.IsInt() && r.Num().CmpAbs(big.NewInt(1e18)) <= 0; ok && (!fits || r.Num().Cmp(big.NewInt(whole)) != 0) || !ok && fits && len(s) < 19 {
