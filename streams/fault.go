@@ -22,3 +22,28 @@ type DeadLetter struct {
 	Truncated bool   `json:"truncated"`
 	TimeMS    int64  `json:"time"` // append time of the record
 }
+
+// The reasons of faults: why a record can't be an event. They are tokens of dead-letter subjects and labels of metrics.
+const (
+	FaultJSON      = "json"          // no JSON text
+	FaultUTF8      = "utf8"          // bytes or \u escapes that are no Unicode text
+	FaultDuplicate = "duplicate_key" // a key given twice in one object
+	FaultTooLarge  = "too_large"     // the record, its context or its props exceed their bytes
+	FaultType      = "type"          // a value of another JSON type than the field's, or of no form the field knows
+	FaultField     = "field"         // a field that the event's type needs is missing
+	FaultLimit     = "limit"         // too long, too many, too deep, out of its range
+	FaultEvent     = "event_type"    // a type that version 1 does not know
+	FaultIdentity  = "identity"      // neither user nor anon, or one that means nobody
+	FaultTime      = "time"          // unreadable, or before 1970
+	FaultFuture    = "future"        // more than five minutes after the record was appended
+	FaultPrice     = "price"         // a price, value, cost or margin that is negative or beyond 10^9
+	FaultCurrency  = "currency"      // no ISO 4217 code, or one without a rate
+	FaultVersion   = "version"       // a major version other than 1
+	FaultUnknown   = "unknown_field" // a top-level field that the schema does not know, in strict mode
+)
+
+// FaultReasons returns every reason that this package gives.
+func FaultReasons() []string {
+	return []string{FaultJSON, FaultUTF8, FaultDuplicate, FaultTooLarge, FaultType, FaultField, FaultLimit, FaultEvent,
+		FaultIdentity, FaultTime, FaultFuture, FaultPrice, FaultCurrency, FaultVersion, FaultUnknown}
+}
