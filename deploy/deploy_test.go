@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -159,12 +160,29 @@ func atoi(t *testing.T, s string) int {
 // checkFlags makes sure that the binary knows the command and flags that a file starts it with.
 func checkFlags(t *testing.T, command []string) {
 	t.Helper()
-	files, err := filepath.Glob("../cmd/nudge/*.go")
+	words := literals(t, "../cmd/nudge/*.go")
+	if len(command) == 0 || !words[command[0]] {
+		t.Errorf("command %q: cmd/nudge has no such subcommand", command)
+	}
+	for _, argument := range command {
+		if flag, ok := strings.CutPrefix(argument, "--"); ok && !words[flag] {
+			t.Errorf("command %q: cmd/nudge has no flag --%s", command, flag)
+		}
+	}
+}
+
+// literals returns the string literals of Go files.
+func literals(t *testing.T, pattern string) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("cmd/nudge: %v, %d files", err, len(files))
+		t.Fatalf("%s: %v, %d files", pattern, err, len(files))
 	}
 	words := map[string]bool{}
 	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -178,14 +196,7 @@ func checkFlags(t *testing.T, command []string) {
 			return true
 		})
 	}
-	if len(command) == 0 || !words[command[0]] {
-		t.Errorf("command %q: cmd/nudge has no such subcommand", command)
-	}
-	for _, argument := range command {
-		if flag, ok := strings.CutPrefix(argument, "--"); ok && !words[flag] {
-			t.Errorf("command %q: cmd/nudge has no flag --%s", command, flag)
-		}
-	}
+	return words
 }
 
 func TestDockerfile(t *testing.T) {
@@ -219,7 +230,7 @@ var (
 // checkExpr makes sure that a query asks for metrics and labels that there are, and is well bracketed.
 func checkExpr(t *testing.T, where, expr string, texts ...string) {
 	t.Helper()
-	labels := []string{"le", "job", "instance", "alertname"}
+	labels := []string{"le", "job", "instance"}
 	for _, name := range metricPattern.FindAllString(expr, -1) {
 		known := false
 		for _, m := range deploy.Metrics {
@@ -381,13 +392,24 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
+// Metrics lists what the node and the command serve, and nothing else.
 func TestMetrics(t *testing.T) {
 	seen := map[string]bool{}
+	served := literals(t, "../engine/node/*.go")
+	maps.Copy(served, literals(t, "../cmd/nudge/*.go"))
+	for word := range served {
+		if word != "" && metricPattern.FindString(word) == word && !slices.ContainsFunc(deploy.Metrics, func(m deploy.Metric) bool { return m.Name == word }) {
+			t.Errorf("%s is served and not in Metrics", word)
+		}
+	}
 	for _, m := range deploy.Metrics {
 		if seen[m.Name] || m.Help == "" || !slices.Contains([]string{"counter", "gauge", "histogram"}, m.Kind) {
 			t.Errorf("%+v: want a name of its own, a kind and a help", m)
 		}
 		seen[m.Name] = true
+		if !served[m.Name] {
+			t.Errorf("%s is in Metrics and served by nobody", m.Name)
+		}
 		if strings.HasSuffix(m.Name, "_total") != (m.Kind == "counter") {
 			t.Errorf("%s: counters end in _total, and nothing else does", m.Name)
 		}

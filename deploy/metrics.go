@@ -7,7 +7,7 @@ type Metric struct {
 	Help       string
 }
 
-// Metrics is what alerts and dashboards may ask for. No label names a customer or an item: labels have few values.
+// Metrics is what alerts and dashboards may ask for, beside those of the Go runtime and the process. No label names a customer or an item: labels have few values.
 var Metrics = []Metric{
 	{"nudge_events_total", "counter", []string{"topic"}, "Events folded."},
 	{"nudge_decisions_total", "counter", []string{"kind", "action"}, "Decisions published, withheld ones among them."},
@@ -17,16 +17,16 @@ var Metrics = []Metric{
 	{"nudge_stale_total", "counter", nil, "Decisions that had expired when their epoch arrived."},
 	{"nudge_ignored_total", "counter", []string{"rule"}, "Events kept out of every model by a rule of ignore."},
 	{"nudge_lag_records", "gauge", []string{"topic", "partition"}, "Records between the last one folded and the end of the log."},
-	{"nudge_retention_headroom_records", "gauge", nil, "Records between the start of the log and the next one to read, of the partition that has least."},
-	{"nudge_epoch_events", "histogram", nil, "Events in an epoch."},
-	{"nudge_epoch_duration_seconds", "histogram", nil, "From an epoch's cut to its last decision sent."},
+	{"nudge_retention_headroom_records", "gauge", []string{"topic", "partition"}, "Records between the start of the log and the next one to read."},
+	{"nudge_epoch_events", "histogram", nil, "Records in an epoch."},
+	{"nudge_epoch_duration_seconds", "histogram", nil, "Folding an epoch."},
 	{"nudge_checkpoint_duration_seconds", "histogram", nil, "From a checkpoint's begin to its completion."},
 	{"nudge_checkpoint_bytes", "gauge", nil, "Bytes that the last complete checkpoint wrote."},
-	{"nudge_checkpoint_age_seconds", "gauge", nil, "Since the last complete checkpoint."},
-	{"nudge_publish_latency_seconds", "histogram", nil, "From a decision's publish to its acknowledgement."},
+	{"nudge_checkpoint_completed_timestamp_seconds", "gauge", nil, "When the last checkpoint was complete; 0 before the first since the start."},
+	{"nudge_publish_latency_seconds", "histogram", nil, "From an epoch's cut to the acknowledgement of its last decision."},
 	{"nudge_cache_hits_total", "counter", nil, "Customers found in memory."},
 	{"nudge_cache_misses_total", "counter", nil, "Customers read from the store."},
-	{"nudge_memory_bytes", "gauge", nil, "Memory in use by the process."},
+	{"nudge_memory_bytes", "gauge", nil, "Memory of customers held."},
 	{"nudge_budget_spent", "gauge", []string{"budget"}, "Granted from a budget, in units of currency."},
 	{"nudge_budget_limit", "gauge", []string{"budget"}, "What the budget has, in units of currency."},
 	{"nudge_paused", "gauge", []string{"name"}, "1 while the decider or group is paused."},
