@@ -40,6 +40,7 @@ type CoOccurrence struct {
 	rows []coRow
 	gaps [MaxHistory]float32 // Gap^k
 	past [MaxHistory]float32 // History^k
+	says [MaxHistory]int     // how many neighbours of the k-th item of a history are heard
 }
 
 // MaxWeight bounds what one event may weigh.
@@ -73,12 +74,17 @@ type pair struct {
 	weight float32
 }
 
+// Of the items further back in a history only the heaviest neighbours are heard, half as many with every second one, but
+// no fewer than minSays: it halves the work.
+const minSays = 12
+
 // NewCoOccurrence returns an empty model.
 func NewCoOccurrence(opt CoOccurrenceOptions) *CoOccurrence {
 	c := &CoOccurrence{opt: opt}
 	gap, past := 1.0, 1.0
 	for k := range c.gaps {
 		c.gaps[k], c.past[k] = float32(gap), float32(past)
+		c.says[k] = max(minSays, opt.Neighbours>>(k/2))
 		gap *= opt.Gap
 		past *= opt.History
 	}
@@ -209,7 +215,7 @@ func (c *CoOccurrence) Score(s *Scratch, history []Item, timeMS int64) {
 			factor *= math.Sqrt(math.Ldexp(1, int(min(max(d, -1000), 1000))))
 		}
 		f := float32(factor)
-		for _, p := range r.pairs {
+		for _, p := range r.pairs[:min(len(r.pairs), c.says[k])] {
 			s.add(p.item, float32(p.weight*f), h)
 		}
 	}

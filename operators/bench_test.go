@@ -1,0 +1,118 @@
+package operators_test
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"syscall"
+	"testing"
+
+	"nudge/engine"
+	"nudge/operators"
+	"nudge/operators/pipeline"
+	"nudge/state"
+	"nudge/streams"
+)
+
+// traffic makes n events of 100,000 customers on 20,000 items by Zipf's law: 35 % lists, 40 % views, 10 % clicks, 9 % adds,
+// 4 % orders, 2 % removals, 2,000 a second of event time.
+func traffic(b *testing.B, n int) []streams.Record {
+	r := rand.New(rand.NewSource(1))
+	users, items := rand.NewZipf(r, 1.1, 10, 99_999), rand.NewZipf(r, 1.1, 10, 19_999)
+	out := make([]streams.Record, n)
+	for i := range out {
+		at, item, user := base+36_000_000+int64(i)/2, items.Uint64(), users.Uint64()
+		price := 1.99 + float64(item*7919%20000)/100
+		head := fmt.Sprintf(`{"id":"e%09d","user":"u%06d","time":%d,"context":{"channel":"web"}`, i, user, at)
+		one := fmt.Sprintf(`,"item":"p%05d","price":%.2f,"quantity":1`, item, price)
+		var tail string
+		switch x := r.Intn(100); {
+		case x < 35:
+			tail = fmt.Sprintf(`,"type":"list.viewed","items":[{"id":"p%05d","position":1}],"props":{"list":"home"}`, item)
+		case x < 75:
+			tail = `,"type":"product.viewed"` + one
+		case x < 85:
+			tail = `,"type":"product.clicked"` + one
+		case x < 94:
+			tail = `,"type":"product.added"` + one
+		case x < 98:
+			tail = fmt.Sprintf(`,"type":"order.completed","items":[{"id":"p%05d","price":%.2f}],"value":%.2f,"props":{"order":"o%d"}`, item, price, price, i)
+		default:
+			tail = `,"type":"product.removed"` + one
+		}
+		out[i] = streams.Record{Offset: int64(i), AppendMS: at, Value: []byte(head + tail + "}")}
+	}
+	return out
+}
+
+// BenchmarkPipeline folds that traffic with the default pipeline, decoding left out: the engine and the program together.
+func BenchmarkPipeline(b *testing.B) {
+	text, err := os.ReadFile("../deploy/shop.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	config, faults := pipeline.Parse("shop.yaml", text)
+	if len(faults) > 0 {
+		b.Fatal(faults)
+	}
+	const epoch, n = 4096, 400 * 4096
+	records := traffic(b, n)
+	events := make([]streams.Event, n)
+	decoder := func() *streams.Decoder { return streams.NewDecoder(streams.Native) }
+	d := decoder()
+	for i := range records {
+		if f := d.Decode(&records[i], &events[i]); f != nil {
+			b.Fatal(f)
+		}
+	}
+	used := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	for b.Loop() {
+		b.StopTimer()
+		program, err := operators.New(config.Deciders, text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		store, err := state.Open(b.TempDir(), state.Options{App: "shop"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		states := &spy{program, map[string]engine.State{}}
+		e, err := engine.New(engine.Config{App: "shop", Definition: text, RememberedIDs: 32, KeepLateMS: 3600_000, CacheBytes: 1 << 30, ActOnStale: true,
+			Parallel: func(n int, f func(int)) {
+				for i := range n {
+					f(i)
+				}
+			},
+			Inputs: []engine.Input{{Topic: engine.Topic{Topic: "clickstream", Partitions: 1, LogAppendTime: true}, NewDecoder: decoder}}}, program, store)
+		if err != nil {
+			b.Fatal(err)
+		}
+		before := used()
+		b.StartTimer()
+		decisions := 0
+		for k := 0; k < n; k += epoch {
+			c := &engine.Chunk{Records: records[k : k+epoch], Events: events[k : k+epoch], Next: int64(k + epoch)}
+			out, err := e.Fold(&engine.Epoch{Number: e.Number() + 1, Runs: []engine.Run{{Chunk: c, I: 0, J: epoch}},
+				Entry: &engine.Entry{Spans: []engine.Span{{From: int64(k), To: int64(k + epoch), Count: epoch}}}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			decisions += len(out.Messages)
+			e.Release(out)
+		}
+		b.ReportMetric(float64(used()-before)/n, "cpu-ns/event")
+		b.ReportMetric(float64(decisions)/n, "decisions/event")
+		_ = states
+		b.StopTimer()
+		if err := store.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
