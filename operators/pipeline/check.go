@@ -212,6 +212,9 @@ func (k checker) path(key, path string) {
 }
 
 func (k checker) inputs(c *Inputs) {
+	if c.Clickstream.Optional {
+		k.report("inputs.clickstream.optional", "true", "the clickstream is always read; remove the line", "false")
+	}
 	taken := map[string]string{}
 	for _, in := range []struct{ key, topic string }{{"inputs.clickstream", c.Clickstream.Topic}, {"inputs.reviews", c.Reviews.Topic}, {"inputs.catalog", c.Catalog.Topic}} {
 		key := in.key + ".topic"
