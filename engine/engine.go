@@ -23,7 +23,7 @@ type Input struct {
 }
 
 // Config is what an engine is told beside its program. All of it but Parallel and CacheBytes is part of what decides the
-// output; it comes from the definition, which the journal holds.
+// output; it comes from the setup, which the journal holds.
 type Config struct {
 	App        string
 	Generation string
@@ -35,9 +35,8 @@ type Config struct {
 	ForgetAfterMS int64
 	RememberedIDs int // event ids remembered of a customer
 	// OutageMS is the least time that a decision stays in the stream, for recovery to compare with.
-	OutageMS int64
-	// ActOnStale publishes decisions that had expired when their epoch arrived as if they had not: replays and benchmarks.
-	ActOnStale bool
+	OutageMS   int64
+	ActOnStale bool // see Setup
 
 	CacheBytes int64 // of customers in memory, over all shards
 	// Parallel calls f(0) to f(n-1), at once if it likes, and returns when all have. It is how the engine's shards
@@ -67,6 +66,7 @@ type Engine struct {
 	free        [][]byte
 	checkpoint  *checkpoint
 	key, value  []byte
+	skip        map[string]bool
 }
 
 // New builds an engine on the last complete checkpoint of the store.
@@ -131,6 +131,9 @@ func Policy(definition []byte) string {
 	return "sha256:" + hex.EncodeToString(h[:4])
 }
 
+// Skip has the events of erased customers passed over and counted: replays honour tombstones. Keys are 'u' or 'a' and the id.
+func (e *Engine) Skip(keys map[string]bool) { e.skip = keys }
+
 // Number is the number of the last epoch folded; the first one is 1.
 func (e *Engine) Number() uint64 { return e.number }
 
@@ -183,7 +186,7 @@ func (e *Engine) Cache() CacheStats {
 
 // Setup is what the engine runs under.
 func (e *Engine) Setup() *Setup {
-	s := &Setup{Definition: e.cfg.Definition}
+	s := &Setup{Definition: e.cfg.Definition, ActOnStale: e.cfg.ActOnStale}
 	for _, in := range e.cfg.Inputs {
 		s.Inputs = append(s.Inputs, in.Topic)
 	}

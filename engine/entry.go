@@ -31,6 +31,8 @@ type Entry struct {
 type Setup struct {
 	Definition []byte  `json:"definition"`
 	Inputs     []Topic `json:"inputs"`
+	// ActOnStale publishes decisions that had expired when their epoch arrived as if they had not: replays and benchmarks.
+	ActOnStale bool `json:"act_on_stale,omitempty"`
 }
 
 // Topic is one topic that is read. Its place in Setup.Inputs is the input's number.
@@ -46,7 +48,7 @@ type Topic struct {
 
 // Equal says whether two setups are the same.
 func (s *Setup) Equal(o *Setup) bool {
-	return bytes.Equal(s.Definition, o.Definition) && slices.Equal(s.Inputs, o.Inputs)
+	return s.ActOnStale == o.ActOnStale && bytes.Equal(s.Definition, o.Definition) && slices.Equal(s.Inputs, o.Inputs)
 }
 
 // Partition is one partition of an input, named by the input's number in Config.Inputs.
@@ -179,7 +181,7 @@ func (s *Setup) appendTo(b []byte) []byte {
 	if s == nil {
 		return append(b, 0)
 	}
-	b = append(b, 1)
+	b = append(b, 1, flag(s.ActOnStale))
 	b = appendBytes(b, s.Definition)
 	b = binary.AppendUvarint(b, uint64(len(s.Inputs)))
 	for _, t := range s.Inputs {
@@ -202,7 +204,7 @@ func (r *reader) setup() *Setup {
 	if r.byte() == 0 {
 		return nil
 	}
-	s := &Setup{Definition: r.bytes()}
+	s := &Setup{ActOnStale: r.byte() == 1, Definition: r.bytes()}
 	for n := r.count(); n > 0; n-- {
 		s.Inputs = append(s.Inputs, Topic{Topic: r.string(), ID: r.string(), Partitions: int(r.uvarint()), Catalog: r.byte() == 1, LogAppendTime: r.byte() == 1})
 	}

@@ -52,6 +52,21 @@ type Output struct {
 	arenas [][]byte
 }
 
+// Leave leaves out the decisions of customers, by their keys ('u' or 'a' and the id).
+func (o *Output) Leave(keys map[string]bool) {
+	tokens := map[string]bool{}
+	for k := range keys {
+		tokens[string(streams.EncodeToken(nil, k[1:]))] = true
+	}
+	kept := o.Messages[:0]
+	for _, m := range o.Messages {
+		if i := strings.LastIndexByte(m.Subject, '.'); !strings.Contains(m.Subject, ".decisions.") || !tokens[m.Subject[i+1:]] {
+			kept = append(kept, m)
+		}
+	}
+	o.Messages = kept
+}
+
 // Counts are what an epoch, or a whole run, has counted. Maps are keyed by label.
 type Counts struct {
 	Events     int64

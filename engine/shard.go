@@ -209,8 +209,12 @@ func (s *shard) fire(d due) {
 
 // foldEvent takes one event that is due into its customer's state. forwarded says that it came from another shard.
 func (s *shard) foldEvent(input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64, forwarded bool) {
-	if timeMS < s.watermarkMS-s.engine.cfg.KeepLateMS {
+	if s.watermarkMS != math.MinInt64 && timeMS < s.watermarkMS-s.engine.cfg.KeepLateMS {
 		s.counts.Late++
+		return
+	}
+	if s.engine.skip != nil && (s.engine.skip["u"+e.User] || e.User == "" && s.engine.skip["a"+e.Anon]) {
+		count(&s.counts.Named, "erased_skipped")
 		return
 	}
 	var c *customer

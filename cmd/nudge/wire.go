@@ -76,6 +76,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 	if err != nil {
 		return nil, err
 	}
+	setup.ActOnStale = o.actOnStale
 	if n.nats, err = openNATS(ctx, &c.NATS, "nudge "+c.App, log); err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 		EpochEvents: c.Epoch.Events, EpochWait: time.Duration(c.Epoch.Wait),
 		CheckpointEvery: time.Duration(c.Checkpoint.Every), CheckpointEvents: c.Checkpoint.Events,
 		IdleAfter: time.Duration(c.Time.Idle), Workers: o.workers,
-		UntilEnd: o.untilEnd, Flush: o.flush, ActOnStale: o.actOnStale, TakeOver: o.takeOver, Adopt: o.adopt, AcceptGap: o.acceptGap,
+		UntilEnd: o.untilEnd, Flush: o.flush, TakeOver: o.takeOver, Adopt: o.adopt, AcceptGap: o.acceptGap,
 		CommitOffsets: func(ctx context.Context, offsets map[string]map[int32]int64) error {
 			return n.kafka.CommitGroup(ctx, "nudge-"+c.App, offsets)
 		},
@@ -142,39 +143,15 @@ func (n *opened) Close() error {
 // compile makes a pipeline of a setup. What decides comes from the setup's own text; what only says how a node runs, from
 // the configuration at hand.
 func compile(s engine.Setup, run *pipeline.Config) (node.Pipeline, *operators.Program, error) {
-	c, faults := pipeline.Parse("the journalled pipeline", s.Definition)
-	if err := faults.Err(); err != nil {
-		return node.Pipeline{}, nil, err
-	}
-	program, err := operators.NewProgram(&c.Deciders)
-	if err != nil {
-		return node.Pipeline{}, nil, err
-	}
-	cfg := engine.Config{
-		App: c.App, Generation: c.Generation, Definition: s.Definition,
-		LatenessMS: c.Time.Lateness.MS(), KeepLateMS: c.Time.KeepLate.MS(), ForgetAfterMS: c.Node.ForgetAfter.MS(),
-		RememberedIDs: c.Node.RememberedIDs, OutageMS: c.Outputs.Decisions.Outage.MS(), CacheBytes: int64(run.Node.Cache),
-	}
-	inputs := []pipeline.Input{c.Inputs.Clickstream, c.Inputs.Reviews, c.Inputs.Catalog}
-	for i, t := range s.Inputs {
-		format, err := streams.ParseFormat(inputs[i].Format)
-		if err != nil {
-			return node.Pipeline{}, nil, err
-		}
-		strict := inputs[i].Strict
-		cfg.Inputs = append(cfg.Inputs, engine.Input{Topic: t, NewDecoder: func() *streams.Decoder {
-			d := streams.NewDecoder(format)
-			d.Strict = strict
-			return d
-		}})
-	}
-	return node.Pipeline{Engine: cfg, Program: program}, program, nil
+	cfg, program, err := pipeline.Compile(s)
+	cfg.CacheBytes = int64(run.Node.Cache)
+	return node.Pipeline{Engine: cfg, Program: program}, program, err
 }
 
 // describeInputs asks the broker about the pipeline's topics.
 func describeInputs(ctx context.Context, client *kafka.Client, c *pipeline.Config, log *zap.Logger) (engine.Setup, error) {
 	s := engine.Setup{Definition: c.Text()}
-	for i, in := range []pipeline.Input{c.Inputs.Clickstream, c.Inputs.Reviews, c.Inputs.Catalog} {
+	for i, in := range c.Topics() {
 		t := engine.Topic{Topic: in.Topic, Catalog: i == 2}
 		if in.Topic != "" {
 			info, err := client.Topic(ctx, in.Topic)

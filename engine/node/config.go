@@ -12,7 +12,7 @@ import (
 
 // Pipeline is a compiled setup.
 type Pipeline struct {
-	Engine  engine.Config // Parallel and ActOnStale are the node's to fill
+	Engine  engine.Config // Parallel is the node's to fill
 	Program engine.Program
 }
 
@@ -40,9 +40,8 @@ type Config struct {
 	OutboxBytes      int64
 	JournalBytes     int64 // how much of the journal is kept for exports and replays, beyond what recovery needs
 
-	UntilEnd   bool // stop at the end offsets found at the start
-	Flush      bool // with UntilEnd: move the watermark to the end of the log, after the last checkpoint
-	ActOnStale bool
+	UntilEnd bool // stop at the end offsets found at the start
+	Flush    bool // with UntilEnd: move the watermark to the end of the log, after the last checkpoint
 
 	TakeOver  bool // wait until another owner's lease has ended
 	Adopt     bool // go on without the journal entry of the marker: suppress by id only

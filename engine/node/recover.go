@@ -90,7 +90,7 @@ func (n *Node) build(setup *engine.Setup) error {
 	}
 	cfg := p.Engine
 	cfg.Parallel = workers(n.cfg.Workers)
-	cfg.ActOnStale = n.cfg.ActOnStale
+	cfg.ActOnStale = setup.ActOnStale
 	if n.engine, err = engine.New(cfg, p.Program, n.cfg.Store); err != nil {
 		return err
 	}

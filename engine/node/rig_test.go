@@ -1,0 +1,351 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"nudge/deploy"
+	"nudge/engine"
+	"nudge/engine/node"
+	"nudge/operators/pipeline"
+	"nudge/state"
+	"nudge/streams"
+	"nudge/streams/embedded"
+	"nudge/streams/kafka"
+	"nudge/streams/nats"
+	"nudge/streams/simulate"
+)
+
+// brokers are a Kafka and a NATS that a test may use: embedded ones, or real ones where the environment names them.
+type brokers struct {
+	Kafka, NATS string
+}
+
+// startBrokers starts embedded brokers with the topics of a shop, filled with so many records of a simulated one.
+func startBrokers(t testing.TB) brokers {
+	t.Helper()
+	dir := t.TempDir()
+	k, err := embedded.StartKafka(filepath.Join(dir, "kafka"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	n, err := embedded.StartNATS(filepath.Join(dir, "nats"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	return brokers{k.Addr(), n.URL()}
+}
+
+func (b brokers) client(t testing.TB) *kafka.Client {
+	t.Helper()
+	c, err := kafka.Open(t.Context(), kafka.Config{Brokers: []string{b.Kafka}, MaxWait: 50 * time.Millisecond}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const partitions = 4
+
+// shopRecords is what a small simulated shop writes: all that can be wrong with it included.
+var shopRecords = sync.OnceValue(func() []simulate.Record {
+	shop := simulate.Default()
+	shop.Seed, shop.Shoppers, shop.Items = 7, 400, 200
+	shop.EraseShare = 0.3
+	shop.Start = time.Now().Add(-40 * 24 * time.Hour).Truncate(time.Hour)
+	shop.EventsPerSecond = 0.008
+	shop.MeanLife = 30 * 24 * time.Hour
+	w, err := simulate.New(shop)
+	if err != nil {
+		panic(err)
+	}
+	var all []simulate.Record
+	for len(all) < 30_000 {
+		r, ok := w.Until(shop.Start.Add(39 * 24 * time.Hour).UnixMilli())
+		if !ok {
+			break
+		}
+		all = append(all, r)
+	}
+	return all
+})
+
+// fill creates the topics of an app and writes the shop's records into them.
+func (b brokers) fill(t testing.TB, app string, records []simulate.Record) {
+	t.Helper()
+	c := b.client(t)
+	var producers [simulate.NumTopics]*kafka.Producer
+	for i, name := range []string{"clickstream", "reviews", "catalog"} {
+		topic, n := app+"-"+name, partitions
+		if name == "catalog" {
+			n = 1
+		}
+		// The producer's times stand in for append times, so that weeks pass in a test.
+		if err := c.CreateTopic(t.Context(), topic, n, map[string]string{"message.timestamp.type": "CreateTime"}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.Producer(t.Context(), topic, kafka.ProducerConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		producers[i] = p
+	}
+	for _, r := range records {
+		rec := kafka.Record{Key: r.Key, Value: r.Value, TimeMS: r.TimeMS}
+		if err := producers[r.Topic].Send(t.Context(), &rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range producers {
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testPipeline is the default pipeline for one app of a test.
+func testPipeline(app string) []byte {
+	text := bytes.ReplaceAll(deploy.Shop, []byte("app: shop "), []byte("app: "+app+" "))
+	text = bytes.ReplaceAll(text, []byte("stream: NUDGE_SHOP_DECISIONS"), []byte("stream: NUDGE_"+strings.ToUpper(app)))
+	for _, topic := range []string{"clickstream", "reviews", "catalog"} {
+		text = bytes.ReplaceAll(text, []byte("topic: "+topic+","), []byte("topic: "+app+"-"+topic+","))
+	}
+	return text
+}
+
+// nodeSpec says how a test's node runs. It goes to child processes as JSON.
+type nodeSpec struct {
+	Brokers          brokers
+	App, Dir         string
+	EpochEvents      int
+	FetchBytes       int
+	Workers          int
+	CheckpointEvents int
+	CheckpointEvery  time.Duration
+	Lease            time.Duration
+	Live             bool // not until the end
+	Stop             string
+	StopAt           int // at the so manieth time that the step comes
+}
+
+// started is a node of a test with what it stands on.
+type started struct {
+	*node.Node
+	kafka     *kafka.Client
+	conn      *nats.Conn
+	stream    *nats.Stream
+	publisher *nats.Publisher
+	store     *state.Store
+	journal   *state.Journal
+}
+
+func (s *started) Close() {
+	s.publisher.Close()
+	s.conn.Close()
+	s.journal.Close()
+	s.store.Close()
+}
+
+type decisions struct {
+	*nats.Stream
+	conn *nats.Conn
+}
+
+func (d decisions) WaitConnected(ctx context.Context) error { return d.conn.WaitConnected(ctx) }
+
+func (d decisions) PurgeCustomer(ctx context.Context, id string) error {
+	_, err := d.Purge(ctx, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
+	return err
+}
+
+func describe(ctx context.Context, c *kafka.Client, definition []byte) (engine.Setup, error) {
+	s := engine.Setup{Definition: definition, ActOnStale: true}
+	cfg, faults := pipeline.Parse("test", definition)
+	if err := faults.Err(); err != nil {
+		return s, err
+	}
+	for i, in := range cfg.Topics() {
+		info, err := c.Topic(ctx, in.Topic)
+		if err != nil {
+			return s, err
+		}
+		// The topics say CreateTime; the engine is told that these times are append times.
+		s.Inputs = append(s.Inputs, engine.Topic{Topic: in.Topic, ID: info.ID.String(), Partitions: int(info.Partitions), Catalog: i == 2, LogAppendTime: true})
+	}
+	return s, nil
+}
+
+func compile(s engine.Setup) (node.Pipeline, error) {
+	cfg, program, err := pipeline.Compile(s)
+	return node.Pipeline{Engine: cfg, Program: program}, err
+}
+
+func source(c *kafka.Client) node.Source {
+	return node.Source{
+		Fetcher: func(topic string, partition int32, from int64) node.Fetcher { return c.Fetcher(topic, partition, from) },
+		Offsets: c.Offsets,
+	}
+}
+
+func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Logger) (*started, error) {
+	s := &started{}
+	var err error
+	if s.kafka, err = kafka.Open(ctx, kafka.Config{Brokers: []string{spec.Brokers.Kafka}, MaxBytes: spec.FetchBytes, MaxWait: 50 * time.Millisecond}, log); err != nil {
+		return nil, err
+	}
+	setup, err := describe(ctx, s.kafka, testPipeline(spec.App))
+	if err != nil {
+		return nil, err
+	}
+	if s.conn, err = nats.Connect(ctx, nats.Config{URL: spec.Brokers.NATS}, log); err != nil {
+		return nil, err
+	}
+	if s.stream, err = s.conn.OpenStream(ctx, nats.StreamConfig{App: spec.App}); err != nil {
+		return nil, err
+	}
+	if s.publisher, err = s.stream.Publisher(0); err != nil {
+		return nil, err
+	}
+	if s.store, err = state.Open(spec.Dir, state.Options{App: spec.App}); err != nil {
+		return nil, err
+	}
+	if s.journal, err = state.OpenJournal(s.store.JournalDir(), state.JournalHeader{App: spec.App}, state.JournalOptions{}); err != nil {
+		return nil, err
+	}
+	s.Node = node.New(node.Config{Setup: setup, Compile: compile, Source: source(s.kafka), Stream: decisions{s.stream, s.conn},
+		Publisher: s.publisher, Store: s.store, Journal: s.journal, Owner: "node-" + spec.Dir, Lease: spec.Lease, EpochEvents: spec.EpochEvents,
+		CheckpointEvery: spec.CheckpointEvery, CheckpointEvents: spec.CheckpointEvents, Workers: spec.Workers, UntilEnd: !spec.Live,
+		Step: step, Now: time.Now, Log: log})
+	return s, nil
+}
+
+// published reads the stream: data by id, and how many messages there are.
+func (b brokers) published(t testing.TB, app string) (byID map[string]string, messages int) {
+	t.Helper()
+	conn, err := nats.Connect(t.Context(), nats.Config{URL: b.NATS}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := conn.OpenStream(t.Context(), nats.StreamConfig{App: app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID = map[string]string{}
+	err = stream.Read(t.Context(), 0, func(_ uint64, _, id string, data []byte) error {
+		if _, twice := byID[id]; twice {
+			t.Errorf("%s is in the stream twice", id)
+		}
+		byID[id] = string(data)
+		messages++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return byID, messages
+}
+
+// replayed is what a replay of a folder's journal gives: its decisions by id, and the hash of its state.
+type replayed struct {
+	byID   map[string]string
+	order  []string
+	erased map[string]bool // ids of erased customers
+	hash   uint64
+	counts engine.Counts
+}
+
+// replayJournal folds the journal of a state folder from its beginning, with the records that the broker holds.
+func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes int) replayed {
+	t.Helper()
+	c, err := kafka.Open(t.Context(), kafka.Config{Brokers: []string{b.Kafka}, MaxBytes: fetchBytes, MaxWait: 50 * time.Millisecond}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := state.Open(filepath.Join(t.TempDir(), "replay"), state.Options{App: app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	journal, err := state.OpenJournal(filepath.Join(dir, "journal"), state.JournalHeader{App: app}, state.JournalOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer journal.Close()
+	r := replayed{byID: map[string]string{}, erased: map[string]bool{}}
+	r.counts, err = node.Replay(t.Context(), node.ReplayConfig{Compile: compile, Source: source(c), Journal: journal, Store: store, Workers: workers,
+		Write: func(o *engine.Output) error {
+			for _, m := range o.Messages {
+				id := strings.Clone(m.ID)
+				if _, twice := r.byID[id]; twice {
+					return fmt.Errorf("the engine gave %s twice", id)
+				}
+				r.byID[id] = string(m.Data)
+				r.order = append(r.order, id)
+			}
+			for _, id := range o.Erased {
+				r.erased[id] = true
+			}
+			return nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.hash, _, _, err = store.Hash(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// stateHash is the hash of a folder's last checkpoint.
+func stateHash(t testing.TB, app, dir string) uint64 {
+	t.Helper()
+	store, err := state.Open(dir, state.Options{App: app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	h, _, _, err := store.Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func specJSON(spec nodeSpec) string {
+	b, err := json.Marshal(spec)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func runNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Logger) error {
+	n, err := openNode(ctx, spec, step, log)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	return n.Run(ctx, ctx)
+}
+
+func testLog() *zap.Logger {
+	if os.Getenv("NUDGE_TEST_LOG") == "" {
+		return zap.NewNop()
+	}
+	l, _ := zap.NewDevelopment()
+	return l
+}
