@@ -241,15 +241,16 @@ func (w *World) turn(p *person) {
 
 // join adds a visit of the crowd: a shopper who has nothing else to do, or a stranger. It plans the next one.
 func (w *World) join() {
-	if w.crowd <= 0 {
+	if w.crowd.PerSecond <= 0 {
 		return
 	}
-	w.plan(w.now+int64(w.rand.ExpFloat64()*1000*eventsPerVisit/w.crowd), doCrowd, 0, w.crowds)
-	if w.rand.Float64() < 0.6 {
-		for range 4 {
+	w.plan(w.now+int64(w.rand.ExpFloat64()*1000*eventsPerVisit/w.crowd.PerSecond), doCrowd, 0, w.crowds)
+	if w.rand.Float64() < w.crowd.Known {
+		for range 8 {
 			p := &w.people[w.rand.IntN(int(w.settled))]
 			if p.alive && !p.active && !p.regular && !p.abandoned && w.now-p.lastMS > crowdRestMS {
 				p.stamp++
+				p.keen = true
 				w.begin(p)
 				return
 			}
@@ -274,6 +275,7 @@ func (w *World) strange() {
 	p := &w.people[slot]
 	w.newPerson(p, slot, w.strangerNo, stranger)
 	w.strangers[p.no] = slot
+	p.keen = true
 	w.begin(p)
 }
 

@@ -25,40 +25,38 @@ func (w *World) emit(topic Topic, key, value []byte) {
 	if w.muted {
 		return
 	}
-	rec := Record{Topic: topic, Key: w.keep(key), Value: w.keep(value), TimeMS: w.now}
 	w.counts.Events++
-	if topic == Catalog || !w.noisy {
-		w.out = append(w.out, rec)
-		return
+	s, u := &w.shop, 2.0
+	if w.noisy && topic != Catalog {
+		u = w.noise.Float64()
 	}
-	s, r := &w.shop, w.noise
-	u := r.Float64()
 	if u < s.Late {
 		w.counts.Late++
-		w.delay(rec, int64((1+11*r.Float64())*hourMS))
+		w.delay(topic, key, value, int64((1+11*w.noise.Float64())*hourMS))
 		return
 	}
 	if u -= s.Late; u < s.OutOfOrder {
 		w.counts.OutOfOrder++
-		w.delay(rec, 100+int64(r.Float64()*30_000))
+		w.delay(topic, key, value, 100+int64(w.noise.Float64()*30_000))
 		return
 	}
-	w.out = append(w.out, rec)
+	w.out = append(w.out, Record{Topic: topic, Key: w.keep(key), Value: w.keep(value), TimeMS: w.now})
 	if u -= s.OutOfOrder; u < s.Duplicate {
 		w.counts.Duplicates++
-		w.delay(rec, int64(r.ExpFloat64()*20_000))
+		w.delay(topic, key, value, int64(w.noise.ExpFloat64()*20_000))
 		return
 	}
 	if u -= s.Duplicate; u < s.Broken {
 		w.counts.Broken++
-		rec.Value = w.keep(w.breakRecord(value))
-		w.out = append(w.out, rec)
+		w.out = append(w.out, Record{Topic: topic, Key: w.keep(key), Value: w.keep(w.breakRecord(value)), TimeMS: w.now})
 	}
 }
 
-func (w *World) delay(rec Record, ms int64) {
-	rec.TimeMS += ms
+// delay sends a record that arrives so many milliseconds later. It gets memory of its own: in a chunk it would keep the
+// whole chunk from the collector for hours.
+func (w *World) delay(topic Topic, key, value []byte, ms int64) {
 	w.seq++
+	rec := Record{Topic: topic, Key: bytes.Clone(key), Value: bytes.Clone(value), TimeMS: w.now + ms}
 	h := append(w.delayed, delayed{rec, w.seq})
 	w.delayed = h
 	for i := len(h) - 1; i > 0; {

@@ -96,6 +96,7 @@ type person struct {
 	focus    uint8
 	patience int8
 	urgent   bool // came with a need
+	keen     bool // came with the crowd, as to a sale
 	item     uint32
 	itemNo   uint32
 	fate     fate

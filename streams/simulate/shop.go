@@ -43,10 +43,13 @@ type Shop struct {
 	Truth io.Writer
 }
 
-// Crowd is a rush: from From on, extra visits bring PerSecond events a second, until the next Crowd of the list.
+// Crowd is a rush: from From on, extra visits bring PerSecond events a second, until the next Crowd of the list. Known is
+// the share of them that known shoppers make, as far as there are any who have had a quarter of an hour's rest and have not
+// just left a cart; strangers make the others.
 type Crowd struct {
 	From      time.Time
 	PerSecond float64
+	Known     float64
 }
 
 // Lapsed is a cohort of shoppers who order every Every, to the minute, and then stop, so that their silences reach
@@ -87,23 +90,30 @@ func (s Shop) Clean() Shop {
 	return s
 }
 
-// The ramp before the live phase: rampLead is long enough that carts abandoned in it fall due (after 30 minutes of
-// silence) from the first live second on, liveLead that the visits under way at the first live second bring the full rate.
+// The way into the live phase: a rush of known shoppers whose left carts fall due (after 30 minutes of silence) during the
+// first live minutes, a calmer half hour, and the live rate itself, early enough that the visits under way at the first
+// live second bring all of it.
 const (
-	rampLead = 45 * time.Minute
+	rushLead = 35 * time.Minute
+	calmLead = 24 * time.Minute
 	liveLead = 3 * time.Minute
 )
 
 // History returns the shop with a past of about so many events over span that ends at now, and from now on about
-// perSecond events a second. The last three quarters of an hour of the past are busy (a quarter of the events), so that
-// carts were abandoned in it that are half an hour old during the first half hour of the live phase.
+// perSecond events a second. A fifth of the past falls into its last half hour, so that in the first live minutes there
+// are carts that were left half an hour ago.
 func (s Shop) History(now time.Time, span time.Duration, events int, perSecond float64) Shop {
 	s.Start = now.Add(-span)
-	lead := liveLead.Seconds() * perSecond * 0.75
-	ramp := min(float64(events)/4/(rampLead-liveLead).Seconds(), perSecond)
-	rest := max(float64(events)-lead-ramp*(rampLead-liveLead).Seconds(), float64(events)/10)
-	s.EventsPerSecond = rest / span.Seconds()
-	s.Crowds = []Crowd{{From: now.Add(-rampLead), PerSecond: ramp}, {From: now.Add(-liveLead), PerSecond: perSecond}}
+	n := float64(events)
+	rush := 0.1 * n / (rushLead - calmLead).Seconds()
+	calm := min(0.1*n/(calmLead-liveLead).Seconds(), perSecond)
+	live := 0.75 * liveLead.Seconds() * perSecond
+	s.EventsPerSecond = max(0.8*n-live, 0.1*n) / span.Seconds()
+	s.Crowds = []Crowd{
+		{From: now.Add(-rushLead), PerSecond: rush, Known: 1},
+		{From: now.Add(-calmLead), PerSecond: calm, Known: 0.5},
+		{From: now.Add(-liveLead), PerSecond: perSecond, Known: 0.5},
+	}
 	return s
 }
 
@@ -128,6 +138,9 @@ func (s *Shop) Validate() error {
 	for i, c := range s.Crowds {
 		if !(c.PerSecond >= 0 && c.PerSecond <= 1e6) {
 			fault(fmt.Sprintf("Crowds[%d].PerSecond", i), "0 to 1,000,000", c.PerSecond)
+		}
+		if !(c.Known >= 0 && c.Known <= 1) {
+			fault(fmt.Sprintf("Crowds[%d].Known", i), "a share, 0 to 1", c.Known)
 		}
 		if i > 0 && c.From.Before(s.Crowds[i-1].From) {
 			fault(fmt.Sprintf("Crowds[%d].From", i), "times in order", c.From)

@@ -245,6 +245,9 @@ func (w *World) look(p *person) int64 {
 	if p.urgent {
 		want += 1.8
 	}
+	if p.keen {
+		want++
+	}
 	if p.owns(it.no) {
 		want -= 3
 	}
@@ -402,7 +405,7 @@ func (w *World) crawl(p *person) int64 {
 // finish closes a visit and plans the next one.
 func (w *World) finish(p *person) {
 	w.as(p)
-	p.active, p.from, p.coupon = false, "", nil
+	p.active, p.keen, p.from, p.coupon = false, false, "", nil
 	p.stamp++
 	if p.cartN > 0 && !p.abandoned && p.role != staff {
 		w.abandon(p)

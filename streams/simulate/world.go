@@ -42,8 +42,8 @@ type World struct {
 	strangersFree []uint32
 	strangerNo    uint32
 	waiting       int
-	crowd         float64 // events a second
-	crowds        uint32  // tasks of another crowd are void
+	crowd         Crowd
+	crowds        uint32 // tasks of another crowd are void
 
 	orders        []order
 	ordersFree    []uint32
@@ -268,7 +268,7 @@ func (w *World) run(t task) {
 			}
 		case doSurge:
 			w.crowds++
-			w.crowd = w.shop.Crowds[t.arg].PerSecond
+			w.crowd = w.shop.Crowds[t.arg]
 			w.join()
 		case doShelf:
 			w.stirShelf()

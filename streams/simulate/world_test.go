@@ -293,7 +293,9 @@ func TestShopIsPlausible(t *testing.T) {
 
 func TestHistory(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	var truth bytes.Buffer
 	s := Default().History(now, 60*24*time.Hour, 80_000, 100)
+	s.Truth = &truth
 	w := open(t, s)
 	past := 0
 	for {
@@ -301,6 +303,19 @@ func TestHistory(t *testing.T) {
 			break
 		}
 		past++
+	}
+	due, left := 0, 0
+	for _, l := range listen(t, &truth) {
+		ago := now.UnixMilli() - l.At
+		if l.Truth == "abandoned" && l.User != "" && ago < 30*minuteMS && ago > 28*minuteMS {
+			due++
+		}
+		if l.Truth == "left" && ago < 14*dayMS {
+			left++
+		}
+	}
+	if due < 25 || left < 40 {
+		t.Errorf("%d known shoppers' carts fall due in the first two live minutes, %d shoppers left in the last two weeks: want 25 and 40", due, left)
 	}
 	live := 0
 	for {
