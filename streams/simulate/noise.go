@@ -115,7 +115,7 @@ func (w *World) keep(b []byte) []byte {
 func (w *World) breakRecord(v []byte) []byte {
 	replace := func(old, by string) []byte { return bytes.Replace(v, []byte(old), []byte(by), 1) }
 	rest := v[1:]
-	switch w.noise.IntN(12) {
+	switch w.noise.IntN(15) {
 	case 0: // torn
 		return v[:len(v)/2]
 	case 1: // not JSON
@@ -138,6 +138,12 @@ func (w *World) breakRecord(v []byte) []byte {
 		return replace(`"time":`, `"time":-86400000,"was":`)
 	case 10:
 		return append([]byte(`{"price":NaN,`), rest...)
+	case 11: // the year 2200
+		return replace(`"time":`, `"time":7258118400000,"was":`)
+	case 12: // nobody; where there is a user, twice
+		return append([]byte(`{"user":"null",`), rest...)
+	case 13: // a key twice
+		return append([]byte(`{"id":"again",`), rest...)
 	default: // larger than a record may be
 		b := append([]byte(`{"padding":"`), bytes.Repeat([]byte("x"), 40<<10)...)
 		return append(append(b, `",`...), rest...)

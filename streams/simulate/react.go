@@ -168,7 +168,7 @@ func (w *World) seeItems(p *person, re *reaction) {
 	w.list = w.list[:0]
 	for k, i := range re.items {
 		it := &w.items[i]
-		u := p.utility(it) + 0.5*p.taste[it.cat] + unitGumbel(p.no, p.visit, it.no)
+		u := p.appeal(it) + unitGumbel(p.no, p.visit, it.no)
 		o := outcome{no: it.no, seen: k < seen, click: u > threshold, buyUnask: contains(bought, it.no)}
 		// Having looked at it they want it as much as any item they have found, and pay as willingly.
 		lean := 0.8*p.utility(it) - 2.4 + 0.3*p.impulse
@@ -229,6 +229,8 @@ func (w *World) Utility(user, item string) (float64, bool) {
 	if p == nil || !ok {
 		return 0, false
 	}
-	it := &w.items[i]
-	return float64(p.utility(it) + 0.5*p.taste[it.cat]), true
+	return float64(p.appeal(&w.items[i])), true
 }
+
+// appeal is what an item is worth to somebody who did not look for its category.
+func (p *person) appeal(it *item) float32 { return p.utility(it) + 0.5*p.taste[it.cat] }
