@@ -21,6 +21,7 @@ type Checkpoint struct {
 	version uint64
 	started time.Time
 
+	size    int    // bytes of a batch
 	rows    *batch // being filled by Put
 	queue   chan *batch
 	spare   chan *batch
@@ -42,10 +43,6 @@ type CheckpointStats struct {
 	Bytes    int64         // of keys and values
 	Took     time.Duration // from Begin to the end of Complete
 }
-
-// batchBytes is how much is handed to Badger at a time. It lies below the 15 % of a memtable that Badger takes at once,
-// unless a single row fills it.
-const batchBytes = 1 << 20
 
 // batch is rows in one buffer.
 type batch struct {
@@ -77,10 +74,12 @@ func (s *Store) Begin() (*Checkpoint, error) {
 	if err := s.checkSpace(); err != nil {
 		return nil, fmt.Errorf("state: checkpoint: %w", err)
 	}
-	depth := int(s.opt.BacklogBytes/batchBytes) - 2 // one is being filled, one written
+	// An eighth of a memtable lies below the 15 % that Badger takes at once.
+	size := int(s.opt.MemTableBytes / 8)
+	depth := int(s.opt.BacklogBytes)/size - 2 // one is being filled, one written
 	c := &Checkpoint{
 		s: s, version: s.next, started: time.Now(),
-		rows: new(batch), queue: make(chan *batch, depth), spare: make(chan *batch, depth+2),
+		size: size, rows: new(batch), queue: make(chan *batch, depth), spare: make(chan *batch, depth+2),
 	}
 	s.next++
 	s.active = c
@@ -110,7 +109,7 @@ func (c *Checkpoint) add(key, val []byte, deleted bool) {
 		return
 	}
 	n := len(key) + len(val)
-	if len(c.rows.buf)+n > batchBytes {
+	if len(c.rows.buf)+n > c.size {
 		c.flush()
 	}
 	b := c.rows
@@ -130,7 +129,7 @@ func (c *Checkpoint) flush() {
 	select {
 	case c.rows = <-c.spare:
 	default:
-		c.rows = &batch{buf: make([]byte, 0, batchBytes)}
+		c.rows = &batch{buf: make([]byte, 0, c.size)}
 	}
 }
 

@@ -35,7 +35,7 @@ func (j *Journal) Entry(epoch uint64) (payload []byte, hash uint64, err error) {
 // valid during the call. An error of fn ends it and is returned, ErrStop ends it without error. To read from behind
 // the last entry reads nothing.
 func (j *Journal) Read(from uint64, fn func(epoch, hash uint64, payload []byte) error) error {
-	segments, upTo, err := j.from(from)
+	segments, upTo, err := j.from(from, false)
 	if err != nil {
 		return err
 	}
@@ -74,15 +74,16 @@ type openedSegment struct {
 	f *os.File
 }
 
-// from opens the segments that hold the entries from an epoch on, and says which entry is the last.
-func (j *Journal) from(epoch uint64) (opened []openedSegment, upTo uint64, err error) {
+// from opens the segments that hold the entries from an epoch on, and says which entry is the last. Unless they are
+// wanted whole, the first one begins with the entry itself where that is known.
+func (j *Journal) from(epoch uint64, whole bool) (opened []openedSegment, upTo uint64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	first, upTo := j.segments[0].head.First, j.last.Load()
-	if epoch == upTo+1 {
+	if epoch == upTo+1 && !whole {
 		return nil, upTo, nil
 	}
-	if epoch < first || epoch > upTo {
+	if epoch < first || epoch > upTo && !whole {
 		return nil, 0, fmt.Errorf("state: journal: epoch %d: %w: it holds %d to %d", epoch, ErrNoEntry, first, upTo)
 	}
 	defer func() {
@@ -104,7 +105,7 @@ func (j *Journal) from(epoch uint64) (opened []openedSegment, upTo uint64, err e
 				return opened, 0, fmt.Errorf("state: journal: read: %w", err)
 			}
 			opened[n].end = fi.Size()
-		} else if k := int(epoch - s.head.First); n == 0 && k < len(j.offsets) {
+		} else if k := int(epoch - s.head.First); n == 0 && !whole && k < len(j.offsets) {
 			if err := opened[n].skipTo(j.offsets, k); err != nil {
 				return opened, 0, err
 			}

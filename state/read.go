@@ -12,8 +12,8 @@ import (
 
 var errClosed = errors.New("state: the store is closed")
 
-// enter returns the database and the version to read. Badger keeps that version until leave is called.
-func (s *Store) enter() (*badger.DB, uint64, error) {
+// enter returns the database, the version to read and its meta. Badger keeps that version until leave is called.
+func (s *Store) enter() (*badger.DB, uint64, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Whoever reads already may read again while the database waits to be opened anew, or a scan whose function reads
@@ -22,13 +22,13 @@ func (s *Store) enter() (*badger.DB, uint64, error) {
 		s.idle.Wait()
 	}
 	if s.closed {
-		return nil, 0, errClosed
+		return nil, 0, nil, errClosed
 	}
 	if s.db == nil {
-		return nil, 0, fmt.Errorf("state: the store waits to be opened anew after %w", s.broken)
+		return nil, 0, nil, fmt.Errorf("state: the store waits to be opened anew after %w", s.broken)
 	}
 	s.readers[s.complete]++
-	return s.db, s.complete, nil
+	return s.db, s.complete, s.meta, nil
 }
 
 func (s *Store) leave(version uint64) {
@@ -53,7 +53,7 @@ func (s *Store) keep() uint64 {
 // Get calls fn with the value of key as of the last complete checkpoint and says whether there is one. The value is
 // only valid during the call. It takes some microseconds: keep what is used often in memory.
 func (s *Store) Get(key []byte, fn func(val []byte)) (bool, error) {
-	db, version, err := s.enter()
+	db, version, _, err := s.enter()
 	if err != nil {
 		return false, err
 	}
@@ -114,7 +114,7 @@ type span struct {
 }
 
 func (s *Store) scan(sp span, fn func(key, val []byte) error) error {
-	db, version, err := s.enter()
+	db, version, _, err := s.enter()
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (c *Checkpoint) cover() error {
 		}
 		out.rows = append(out.rows, row{keyEnd: keyEnd, valEnd: len(out.buf), deleted: !found})
 		c.stats.Repaired++
-		if len(out.buf) >= batchBytes {
+		if len(out.buf) >= c.size {
 			if err := c.commit(&w, out); err != nil {
 				return err
 			}

@@ -74,3 +74,17 @@ func (s *Store) SizeOnDisk() (int64, error) {
 	}
 	return n, nil
 }
+
+// Compact merges what many checkpoints left into as little as possible. It reads and writes the whole store: do it
+// when a node is at rest.
+func (s *Store) Compact() error {
+	db, version, _, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer s.leave(version)
+	if err := db.Flatten(2); err != nil {
+		return fmt.Errorf("state: compact %s: %w", s.dir, noSpace(err))
+	}
+	return nil
+}
