@@ -45,6 +45,18 @@ func traffic(b *testing.B, n int) []streams.Record {
 	return out
 }
 
+// census keeps the states that a program makes.
+type census struct {
+	*operators.Program
+	states []engine.State
+}
+
+func (c *census) NewState() engine.State {
+	s := c.Program.NewState()
+	c.states = append(c.states, s)
+	return s
+}
+
 // BenchmarkPipeline folds that traffic with the default pipeline, decoding left out: the engine and the program together.
 func BenchmarkPipeline(b *testing.B) {
 	text, err := os.ReadFile("../deploy/shop.yaml")
@@ -55,7 +67,7 @@ func BenchmarkPipeline(b *testing.B) {
 	if len(faults) > 0 {
 		b.Fatal(faults)
 	}
-	const epoch, n = 4096, 400 * 4096
+	const epoch, n = 4096, 800 * 4096
 	records := traffic(b, n)
 	events := make([]streams.Event, n)
 	decoder := func() *streams.Decoder { return streams.NewDecoder(streams.Native) }
@@ -82,14 +94,14 @@ func BenchmarkPipeline(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		states := &spy{program, map[string]engine.State{}}
+		all := &census{Program: program}
 		e, err := engine.New(engine.Config{App: "shop", Definition: text, RememberedIDs: 32, KeepLateMS: 3600_000, CacheBytes: 1 << 30, ActOnStale: true,
 			Parallel: func(n int, f func(int)) {
 				for i := range n {
 					f(i)
 				}
 			},
-			Inputs: []engine.Input{{Topic: engine.Topic{Topic: "clickstream", Partitions: 1, LogAppendTime: true}, NewDecoder: decoder}}}, program, store)
+			Inputs: []engine.Input{{Topic: engine.Topic{Topic: "clickstream", Partitions: 1, LogAppendTime: true}, NewDecoder: decoder}}}, all, store)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -108,8 +120,12 @@ func BenchmarkPipeline(b *testing.B) {
 		}
 		b.ReportMetric(float64(used()-before)/n, "cpu-ns/event")
 		b.ReportMetric(float64(decisions)/n, "decisions/event")
-		_ = states
 		b.StopTimer()
+		bytes := 0
+		for _, c := range all.states {
+			bytes += len(c.AppendBinary(nil))
+		}
+		b.ReportMetric(float64(bytes)/float64(len(all.states)), "state-B/customer")
 		if err := store.Close(); err != nil {
 			b.Fatal(err)
 		}

@@ -104,7 +104,11 @@ func (o *offer) withholdCooling(d *streams.Decision, m mark, nowMS int64) {
 
 // grant gives the coupon if the budget allows.
 func (o *offer) grant(p *Program, t *engine.Turn, x *engine.Proposal) {
-	c := t.State.(*Customer)
+	c, ok := t.State.(*Customer)
+	if !ok { // merged into another customer, or erased, since it was proposed
+		withhold(x.Decision, streams.Reason{Code: streams.ReasonStale})
+		return
+	}
 	m := c.mark(o.key)
 	switch {
 	case o.cooling(*m, t.NowMS): // another one was granted earlier in this epoch

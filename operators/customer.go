@@ -177,10 +177,8 @@ func (c *Customer) take(hash uint64, quantity int32) {
 
 // addOrder takes in an order and returns the time since the purchase before it, 0 if it teaches no rhythm.
 func (c *Customer) addOrder(o order) (gapMS int64) {
-	for i := range c.orders {
-		if c.orders[i].id == o.id && o.id != 0 {
-			return 0 // the sender told us twice
-		}
+	if slices.ContainsFunc(c.orders, func(x order) bool { return x.id == o.id }) {
+		return 0 // the sender told us twice
 	}
 	p := &c.purchases
 	switch {
@@ -199,7 +197,9 @@ func (c *Customer) addOrder(o order) (gapMS int64) {
 		p.Count++
 	}
 	c.spent = saturate(c.spent, o.value)
-	c.orders = insertOrder(c.orders, o)
+	if o.id != 0 { // without an id nothing can take it back
+		c.orders = insertOrder(c.orders, o)
+	}
 	return gapMS
 }
 
@@ -216,10 +216,15 @@ func insertOrder(orders []order, o order) []order {
 }
 
 func compareOrders(a, b *order) int {
-	if a.atMS != b.atMS {
+	switch {
+	case a.atMS != b.atMS:
 		return compare(a.atMS, b.atMS)
+	case a.id != b.id:
+		return compare(a.id, b.id)
+	case a.value != b.value:
+		return compare(a.value, b.value)
 	}
-	return compare(a.id, b.id)
+	return compare(bit(a.counted), bit(b.counted))
 }
 
 // takeBack undoes an order that is still remembered and says whether it was.

@@ -36,9 +36,14 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 		c.cart = insertLine(c.cart, line, l.Cart)
 	}
 	for _, x := range o.orders {
-		if !slices.ContainsFunc(c.orders, func(y order) bool { return x.id == y.id && x.atMS == y.atMS }) {
-			c.orders = insertOrder(c.orders, x)
+		i := slices.IndexFunc(c.orders, func(y order) bool { return x.id == y.id })
+		if i >= 0 {
+			if compareOrders(&c.orders[i], &x) >= 0 {
+				continue
+			}
+			c.orders = slices.Delete(c.orders, i, i+1)
 		}
+		c.orders = insertOrder(c.orders, x)
 	}
 	if o.purchases.Count > 0 {
 		c.purchases = models.Purchases{
@@ -218,7 +223,7 @@ func decodeCustomer(b []byte) (*Customer, error) {
 			o := order{id: r.fixed(), atMS: r.time()}
 			v := r.limited(1<<63 - 1)
 			o.value, o.counted = int64(v>>1), v&1 == 1
-			if k := len(c.orders); k > 0 && compareOrders(&c.orders[k-1], &o) > 0 {
+			if k := len(c.orders); k > 0 && compareOrders(&c.orders[k-1], &o) >= 0 {
 				r.failf("the orders are out of order")
 			}
 			c.orders = append(c.orders, o)

@@ -62,7 +62,7 @@ func (s *spy) Fold(t *engine.Turn) {
 
 func TestTables(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		if strings.Contains(path, "fuzz") {
+		if strings.Contains(path, "fuzz") || strings.Contains(path, "rapid") {
 			t.Skip("a corpus")
 		}
 		s := &shop{t: t}
@@ -199,7 +199,7 @@ func (s *shop) restart() {
 func (s *shop) shared() []byte {
 	var out bytes.Buffer
 	for _, t := range s.program.Tables() {
-		rows := uint32(64)
+		rows := uint32(200)
 		if t.Name == "models" {
 			rows = 2
 		}

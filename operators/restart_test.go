@@ -1,0 +1,129 @@
+package operators_test
+
+import (
+	"fmt"
+	"math/rand"
+	"testing"
+
+	"nudge/engine"
+	"nudge/streams"
+)
+
+const busyShop = `
+ignore:
+  floods: {more_than: 30, per: 1m}
+recommenders:
+  home:
+    when: [page.viewed, product.viewed]
+    at_most: 2 per 1m
+    half_life: 1h
+    trend_half_life: 10m
+offers:
+  cart_rescue:
+    when: {quiet: 10m}
+    gives: {percent_off: 10, at_most: 5}
+    budget: small
+    cooldown: 1h
+budgets:
+  small: {total: 100, daily: 50}
+holdout: 0.2
+churn:
+  leaving: {threshold: 0.5, clear: 0.3, check: 1h}
+limits: {items: 100, history: 6, cart: 3, bought: 4}
+`
+
+// busy draws n lines of traffic of 25 customers on 160 items: more than the shop has room for.
+func busy(seed int64, n int) []string {
+	r := rand.New(rand.NewSource(seed))
+	out := make([]string, n)
+	second := 0
+	for i := range out {
+		second += r.Intn(240)
+		at := fmt.Sprintf("d%d %02d:%02d:%02d", second/86400, second/3600%24, second/60%60, second%60)
+		user := fmt.Sprintf("u%d", r.Intn(25))
+		if r.Intn(6) == 0 {
+			user = fmt.Sprintf("~v%d", r.Intn(10))
+		}
+		item := func() string { return fmt.Sprintf("p%d", int(r.ExpFloat64()*40)%160) }
+		switch r.Intn(10) {
+		case 0, 1, 2, 3:
+			out[i] = fmt.Sprintf("%s %s product.viewed %s", at, user, item())
+		case 4, 5:
+			out[i] = fmt.Sprintf("%s %s page.viewed", at, user)
+		case 6, 7:
+			out[i] = fmt.Sprintf("%s %s product.added %s*%d@%d", at, user, item(), 1+r.Intn(3), 5+r.Intn(40))
+		case 8:
+			out[i] = fmt.Sprintf("%s %s order.completed %s@9 %s@9 {\"order\":\"o%d\"} value=18", at, user, item(), item(), i)
+		default:
+			out[i] = fmt.Sprintf("%s u%d user.merged anon=v%d", at, r.Intn(25), r.Intn(10))
+		}
+	}
+	return out
+}
+
+// A shop that is stopped after a checkpoint and goes on from it decides as one that was never stopped, byte for byte, and
+// ends with the same shared state.
+func TestRestartChangesNothing(t *testing.T) {
+	lines := busy(1, 3000)
+	run := func(restartEvery int) (out []string, shared string) {
+		s := &shop{t: t}
+		defer s.close()
+		if fault := s.start(busyShop); fault != "" {
+			t.Fatal(fault)
+		}
+		const epoch = 50
+		for k := 0; k < len(lines); k += epoch {
+			var records []streams.Record
+			for _, l := range lines[k:min(k+epoch, len(lines))] {
+				records = append(records, s.event(l))
+			}
+			out = append(out, s.fold(records, nil, 0))
+			if n := k/epoch + 1; restartEvery > 0 && n%restartEvery == 0 {
+				s.restart()
+			}
+		}
+		return out, string(s.shared())
+	}
+	want, wantShared := run(0)
+	shown := 0
+	for _, o := range want {
+		shown += len(o)
+	}
+	if shown < 10_000 {
+		t.Fatalf("the traffic led to %d bytes of decisions only", shown)
+	}
+	got, gotShared := run(7)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("epoch %d, never stopped:\n%s\nrestarted:\n%s", i+1, want[i], got[i])
+		}
+	}
+	if gotShared != wantShared {
+		t.Fatalf("shared state, never stopped:\n%s\nrestarted:\n%s", wantShared, gotShared)
+	}
+}
+
+// Names that can be paused are deciders and groups, and every one works.
+func TestEverythingCanBePaused(t *testing.T) {
+	s := &shop{t: t}
+	defer s.close()
+	if fault := s.start(busyShop); fault != "" {
+		t.Fatal(fault)
+	}
+	var commands []engine.Command
+	for _, name := range s.program.Names() {
+		commands = append(commands, engine.Command{Kind: "pause", Name: name})
+	}
+	s.number(engine.Entry{ArrivalMS: base, Commands: commands}, nil)
+	for _, l := range busy(2, 300) {
+		s.fold([]streams.Record{s.event(l)}, nil, 0)
+	}
+	for key, n := range s.counts.Decisions {
+		if key.Action != streams.ActionNone {
+			t.Errorf("%d decisions %v while everything was paused", n, key)
+		}
+	}
+	if s.counts.Withheld[streams.ReasonPaused] == 0 {
+		t.Errorf("nothing was withheld as paused: %v", s.counts.Withheld)
+	}
+}
