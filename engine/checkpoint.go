@@ -234,6 +234,9 @@ func (e *Engine) load() error {
 		if err := e.store.Scan(prefix, func(key, value []byte) error { return t.Load(key[len(prefix):], value) }); err != nil {
 			return fmt.Errorf("engine: load table %s: %w", t.Name, err)
 		}
+		if t.Loaded != nil {
+			t.Loaded()
+		}
 	}
 	return nil
 }

@@ -10,6 +10,9 @@ type Table struct {
 	Row func(i uint32, key, value []byte) (k, v []byte)
 	// Load takes one stored row back, in key order, at start.
 	Load func(key, value []byte) error
+	// Loaded is called when all rows are there, also if there are none; nil for nothing to do. What is derived from the rows
+	// must stand as it stood when they were written.
+	Loaded func()
 
 	dirty, pending bitset
 	dirtyRows      []uint32

@@ -187,7 +187,8 @@ func (p *Program) addTables() {
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
 			return binary.BigEndian.AppendUint32(key, i), orNil(p.trends.AppendRow(value, i))
 		},
-		Load: func(key, value []byte) error { return loadRow(key, value, p.trends.LoadRow) }}
+		Load:   func(key, value []byte) error { return loadRow(key, value, p.trends.LoadRow) },
+		Loaded: p.trends.Settle}
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }

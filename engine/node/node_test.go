@@ -38,8 +38,21 @@ func compare(t *testing.T, b brokers, app, dir string, r replayed) {
 	if lost+differ+extra > 0 {
 		t.Errorf("of %d messages %d are lost, %d differ, %d are too many", len(r.byID), lost, differ, extra)
 	}
-	if h := stateHash(t, app, dir); h != r.hash {
+	if h, live := stateOf(t, app, dir); h != r.hash {
 		t.Errorf("the state's hash is %016x, the replay's %016x", h, r.hash)
+		differ := 0
+		for k := range live {
+			if _, ok := r.rows[k]; !ok && differ < 10 {
+				differ++
+				t.Errorf("the replay lacks row %q", k)
+			}
+		}
+		for k, want := range r.rows {
+			if got, ok := live[k]; (!ok || got != want) && differ < 10 {
+				differ++
+				t.Errorf("row %q (there: %v):\n live   %x\n replay %x", k, ok, got, want)
+			}
+		}
 	}
 }
 

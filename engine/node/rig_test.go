@@ -265,6 +265,7 @@ type replayed struct {
 	order  []string
 	erased map[string]bool // ids of erased customers
 	hash   uint64
+	rows   map[string]string
 	counts engine.Counts
 }
 
@@ -307,11 +308,25 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 	if r.hash, _, _, err = store.Hash(); err != nil {
 		t.Fatal(err)
 	}
+	r.rows = rows(t, store)
 	return r
 }
 
-// stateHash is the hash of a folder's last checkpoint.
-func stateHash(t testing.TB, app, dir string) uint64 {
+// rows are all rows of a store.
+func rows(t testing.TB, store *state.Store) map[string]string {
+	t.Helper()
+	m := map[string]string{}
+	if err := store.Scan(nil, func(key, value []byte) error {
+		m[string(key)] = string(value)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// stateOf is the hash and the rows of a folder's last checkpoint.
+func stateOf(t testing.TB, app, dir string) (uint64, map[string]string) {
 	t.Helper()
 	store, err := state.Open(dir, state.Options{App: app})
 	if err != nil {
@@ -322,7 +337,7 @@ func stateHash(t testing.TB, app, dir string) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return h, rows(t, store)
 }
 
 func specJSON(spec nodeSpec) string {
