@@ -38,6 +38,8 @@ type segmentText struct {
 	Prev  uint64 `json:"prev,string"` // hash of the entry before it
 }
 
+func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, segmentSuffix) }
+
 // createSegment writes an empty segment and makes it and its name durable.
 func createSegment(dir string, text segmentText) (*segment, *os.File, error) {
 	b, err := json.Marshal(text)
@@ -48,7 +50,7 @@ func createSegment(dir string, text segmentText) (*segment, *os.File, error) {
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(b)))
 	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(b, castagnoli))
 	head = append(head, b...)
-	path := filepath.Join(dir, fmt.Sprintf("%020d%s", text.First, segmentSuffix))
+	path := filepath.Join(dir, segmentName(text.First))
 	if err := writeFile(path, head); err != nil {
 		return nil, nil, fmt.Errorf("state: journal: create %s: %w", path, err)
 	}
@@ -94,6 +96,9 @@ func openSegment(path string) (*segment, error) {
 	s := &segment{path: path, start: int64(segmentHead) + int64(n)}
 	if err := json.Unmarshal(b, &s.head); err != nil {
 		return nil, damaged(err.Error())
+	}
+	if want := segmentName(s.head.First); s.head.First == 0 || filepath.Base(path) != want {
+		return nil, damaged(fmt.Sprintf("it is the head of %s", want))
 	}
 	s.end = s.start
 	return s, nil
