@@ -234,12 +234,20 @@ func recent(version string) bool {
 	return a > oldestMajor || a == oldestMajor && b >= oldestMinor
 }
 
-// permanent reports whether an attempt failed for a reason that waiting does not remove.
+// permanent reports whether an attempt failed for a reason that waiting does not remove. The client says some of
+// them only in words.
 func permanent(err error) bool {
-	return errors.Is(err, client.ErrAuthorization) || errors.Is(err, client.ErrAuthExpired) ||
-		errors.Is(err, client.ErrSecureConnRequired) || errors.Is(err, client.ErrSecureConnWanted) ||
-		errors.Is(err, client.ErrNkeysNotSupported) || strings.Contains(err.Error(), "parse ") ||
-		strings.Contains(err.Error(), "no such file")
+	for _, e := range []error{client.ErrAuthorization, client.ErrAuthExpired, client.ErrSecureConnRequired, client.ErrSecureConnWanted, client.ErrNkeysNotSupported} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	for _, words := range []string{"x509: ", "tls: ", "parse ", "no such file"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
 }
 
 // clean refuses a subject that the protocol would read as something else.

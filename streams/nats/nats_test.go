@@ -28,6 +28,7 @@ var scenarios = []struct {
 	{"window blocks", windowBlocks},
 	{"unread stream is refused", unreadIsRefused},
 	{"second publisher breaks the chain", secondPublisher},
+	{"foreign message in the middle", foreignMessage},
 	{"acknowledgements are lost", acksAreLost},
 	{"late bytes of a dead connection", lateBytes},
 	{"connection cut again and again", cutAgainAndAgain},
@@ -342,6 +343,34 @@ func unreadIsRefused(t *testing.T, url string) {
 	}
 	deliver(t, again, p, msgs, 10)
 	exactly(t, s, msgs)
+}
+
+// foreignMessage puts a message of someone else between two of one chunk: the one it displaces is refused, and as many
+// are stored as expected.
+func foreignMessage(t *testing.T, url string) {
+	through := newProxy(t, host(t, url))
+	s := open(t, connect(t, Config{URL: through.url()}))
+	p := publisher(t, s, 0)
+	ctx := deadline(t)
+	msgs := decisions(s, 0, 100)
+	deliver(t, s, p, msgs[:10], 10)
+	beside := connect(t, Config{URL: url})
+	through.holdAfter(4000) // some 15 messages
+	if err := p.Send(ctx, msgs[10:10+chunkMessages]); err != nil {
+		t.Fatal(err)
+	}
+	<-through.held
+	if _, err := beside.js.Publish(ctx, s.DecisionFilter("coupon", "x", "y"), nil); err != nil {
+		t.Fatal(err)
+	}
+	through.set(false, false)
+	fails(t, p)
+	deliver(t, s, p, msgs, 10)
+	ours := slices.DeleteFunc(ids(t, s), func(id string) bool { return id == "" })
+	slices.Sort(ours)
+	if unique := slices.Compact(slices.Clone(ours)); len(unique) != len(msgs) || len(ours) != len(msgs) {
+		t.Errorf("%d messages with %d ids are stored, want %d", len(ours), len(unique), len(msgs))
+	}
 }
 
 func secondPublisher(t *testing.T, url string) {

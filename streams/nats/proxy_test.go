@@ -16,6 +16,8 @@ type proxy struct {
 	links map[*link]struct{}
 	mute  bool // answers of the server are thrown away
 	hold  bool // bytes of the client are kept back, also after it has gone
+	left  int  // bytes of the client after which hold sets in; 0: it does not
+	held  chan struct{}
 	cond  *sync.Cond
 }
 
@@ -28,7 +30,7 @@ func newProxy(t testing.TB, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: target, links: map[*link]struct{}{}}
+	p := &proxy{listener: l, target: target, links: map[*link]struct{}{}, held: make(chan struct{}, 1)}
 	p.cond = sync.NewCond(&p.mu)
 	go p.accept()
 	t.Cleanup(func() {
@@ -88,20 +90,42 @@ func (p *proxy) requests(l *link) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := l.client.Read(buf)
-		p.mu.Lock()
-		for p.hold {
-			p.cond.Wait()
-		}
-		p.mu.Unlock()
-		if n > 0 {
-			if _, werr := l.server.Write(buf[:n]); werr != nil {
+		for rest := buf[:n]; len(rest) > 0; {
+			some := p.may(rest)
+			if _, werr := l.server.Write(some); werr != nil {
 				return
 			}
+			rest = rest[len(some):]
 		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// may waits while bytes are held, and says which may pass.
+func (p *proxy) may(b []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.hold {
+		p.cond.Wait()
+	}
+	if p.left == 0 {
+		return b
+	}
+	b = b[:min(len(b), p.left)]
+	if p.left -= len(b); p.left == 0 {
+		p.hold = true
+		p.held <- struct{}{}
+	}
+	return b
+}
+
+// holdAfter lets so many bytes of the client pass and holds the rest. held is sent to then.
+func (p *proxy) holdAfter(bytes int) {
+	p.mu.Lock()
+	p.left = bytes
+	p.mu.Unlock()
 }
 
 // set throws the server's answers away, and keeps the client's bytes back, from now on.

@@ -17,7 +17,8 @@ import (
 // ErrUnsure says that it is unknown which of the unacknowledged messages are in the stream. Read it, then Reset.
 var ErrUnsure = errors.New("unsure what is stored")
 
-// A chunk is what one acknowledgement covers. It ends after so many messages or bytes and at the end of every Send.
+// A chunk is what one acknowledgement covers. It ends after so many messages or bytes and at the end of every Send. On a
+// replicated stream every message is a chunk.
 const (
 	chunkMessages = 64
 	chunkBytes    = 64 << 10
@@ -43,8 +44,9 @@ type Publisher struct {
 
 	sending sync.Mutex // held by Send; guards what follows
 	msg     client.Msg
+	last    string   // id of the last message
 	id      []string // the values in msg.Header, so that a message allocates no map
-	expect  []string
+	after   []string
 	ttl     []string
 	trace   []string
 	ttlOf   time.Duration // what ttl[0] says
@@ -89,12 +91,12 @@ func (s *Stream) Publisher(window int) (*Publisher, error) {
 		inbox:    s.conn.nc.NewInbox() + ".",
 		notify:   make(chan struct{}, 1),
 		id:       make([]string, 1),
-		expect:   make([]string, 1),
+		after:    make([]string, 1),
 		ttl:      make([]string, 1),
 		trace:    make([]string, 1),
 		timeouts: s.conn.ackTimeout,
 	}
-	p.msg.Header = client.Header{"Nats-Msg-Id": p.id, "Nats-Expected-Last-Sequence": p.expect}
+	p.msg.Header = client.Header{headerID: p.id}
 	p.timer = time.AfterFunc(time.Hour, p.expire)
 	p.timer.Stop()
 	sub, err := s.conn.nc.Subscribe(p.inbox+"*.*", p.receive)
@@ -121,8 +123,8 @@ func (p *Publisher) Send(ctx context.Context, msgs []streams.Message) error {
 		return fmt.Errorf("streams/nats: publish to %s: %w", p.stream.cfg.Name, err)
 	}
 	for len(msgs) > 0 {
-		n, size := cut(msgs, int(p.window))
-		expect, reply, err := p.reserve(ctx, n, size)
+		n, size := p.cut(msgs)
+		expect, first, reply, err := p.reserve(ctx, n, size)
 		if err != nil {
 			return fmt.Errorf("streams/nats: publish to %s: %w", p.stream.cfg.Name, err)
 		}
@@ -130,18 +132,16 @@ func (p *Publisher) Send(ctx context.Context, msgs []streams.Message) error {
 			if i == n-1 {
 				p.msg.Reply = reply
 			}
-			if err := p.publish(&msgs[i], expect+uint64(i)); err != nil {
+			if err := p.publish(&msgs[i], expect+uint64(i), first && i == 0); err != nil {
 				p.fail(fmt.Errorf("send %s: %w", msgs[i].ID, err))
 				return fmt.Errorf("streams/nats: publish to %s: %w", p.stream.cfg.Name, p.Err())
 			}
 		}
+		p.last = strings.Clone(p.last) // the caller's strings are his after the call
 		msgs = msgs[n:]
 	}
 	return nil
 }
-
-// headerRoom is more than our headers take beside the message's id and trace.
-const headerRoom = 256
 
 // check finds messages that no server would take: to try again would be in vain.
 func (p *Publisher) check(msgs []streams.Message) error {
@@ -154,7 +154,7 @@ func (p *Publisher) check(msgs []streams.Message) error {
 		if err := clean(m.Subject); err != nil {
 			return fmt.Errorf("message %s: %w", m.ID, err)
 		}
-		if size := len(m.Data) + len(m.ID) + len(m.Trace) + headerRoom; largest > 0 && int64(size) > largest {
+		if size := len(m.Data) + 2*len(m.ID) + len(m.Trace) + headerRoom; largest > 0 && int64(size) > largest {
 			return fmt.Errorf("message %s on %s: %d bytes: the server takes %d (max_payload in its configuration)", m.ID, m.Subject, size, largest)
 		}
 	}
@@ -162,22 +162,26 @@ func (p *Publisher) check(msgs []streams.Message) error {
 }
 
 // cut says how many of the messages make up the next chunk, and their size.
-func cut(msgs []streams.Message, window int) (n, size int) {
-	for n < len(msgs) && n < chunkMessages && n < window && size < chunkBytes {
-		size += len(msgs[n].Data) + len(msgs[n].Subject) + len(msgs[n].ID) + 128
+func (p *Publisher) cut(msgs []streams.Message) (n, size int) {
+	most := min(chunkMessages, int(p.window), len(msgs))
+	if !p.stream.chained() {
+		most = 1
+	}
+	for n < most && size < chunkBytes {
+		size += len(msgs[n].Data) + len(msgs[n].Subject) + len(msgs[n].ID) + headerRoom
 		n++
 	}
 	return n, size
 }
 
 // reserve waits for room for a chunk and notes it as asked. It returns the sequence that must be the stream's last
-// before the chunk, and the subject for its acknowledgement.
-func (p *Publisher) reserve(ctx context.Context, n, size int) (expect uint64, reply string, err error) {
+// before the chunk, whether the chunk is the first of this life, and the subject for its acknowledgement.
+func (p *Publisher) reserve(ctx context.Context, n, size int) (expect uint64, first bool, reply string, err error) {
 	for {
 		p.mu.Lock()
 		if p.failed != nil {
 			p.mu.Unlock()
-			return 0, "", p.failed
+			return 0, false, "", p.failed
 		}
 		if len(p.chunks) == 0 || p.sent+uint64(n)-p.acked <= p.window && p.bytes+size <= windowBytes {
 			break
@@ -187,11 +191,11 @@ func (p *Publisher) reserve(ctx context.Context, n, size int) (expect uint64, re
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return 0, "", ctx.Err()
+			return 0, false, "", ctx.Err()
 		}
 	}
 	defer p.mu.Unlock()
-	if p.sent == p.start { // the first of this life: go on where the stream was last seen to end
+	if first = p.sent == p.start; first { // go on where the stream was last seen to end
 		p.base = p.stream.seen.Load()
 	}
 	expect = p.base + p.sent - p.start
@@ -206,26 +210,45 @@ func (p *Publisher) reserve(ctx context.Context, n, size int) (expect uint64, re
 	b = strconv.AppendUint(b, p.life, 10)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, p.sent, 10)
-	return expect, string(b), nil
+	return expect, first, string(b), nil
 }
 
-// publish hands one message to the connection.
-func (p *Publisher) publish(m *streams.Message, expect uint64) error {
+// The headers of a message.
+const (
+	headerID       = "Nats-Msg-Id"
+	headerAfterSeq = "Nats-Expected-Last-Sequence"
+	headerAfterID  = "Nats-Expected-Last-Msg-Id"
+	headerTTL      = "Nats-TTL"
+	headerTrace    = "traceparent"
+	headerRoom     = 256 // more than they take beside the ids and the trace
+)
+
+// publish hands one message to the connection, with what it must come after.
+func (p *Publisher) publish(m *streams.Message, expect uint64, first bool) error {
 	p.id[0] = m.ID
-	p.expect[0] = strconv.FormatUint(expect, 10)
+	if first || !p.stream.chained() {
+		delete(p.msg.Header, headerAfterID)
+		p.msg.Header[headerAfterSeq] = p.after
+		p.after[0] = strconv.FormatUint(expect, 10)
+	} else {
+		delete(p.msg.Header, headerAfterSeq)
+		p.msg.Header[headerAfterID] = p.after
+		p.after[0] = p.last
+	}
+	p.last = m.ID
 	if m.TTL > 0 {
 		if m.TTL != p.ttlOf {
 			p.ttlOf, p.ttl[0] = m.TTL, ttlHeader(m.TTL, p.stream.cfg.Outage)
 		}
-		p.msg.Header["Nats-TTL"] = p.ttl
+		p.msg.Header[headerTTL] = p.ttl
 	} else {
-		delete(p.msg.Header, "Nats-TTL")
+		delete(p.msg.Header, headerTTL)
 	}
 	if m.Trace != "" {
 		p.trace[0] = m.Trace
-		p.msg.Header["traceparent"] = p.trace
+		p.msg.Header[headerTrace] = p.trace
 	} else {
-		delete(p.msg.Header, "traceparent")
+		delete(p.msg.Header, headerTrace)
 	}
 	p.msg.Subject, p.msg.Data = m.Subject, m.Data
 	err := p.stream.conn.nc.PublishMsg(&p.msg)
@@ -252,12 +275,8 @@ func (p *Publisher) receive(m *client.Msg) {
 	if life != p.life || n <= p.acked || n > p.sent || p.failed != nil {
 		return
 	}
-	if err == nil && seq != p.base+n-p.start {
-		if duplicate {
-			err = fmt.Errorf("a message with the id of message %d was stored before, as sequence %d", n, seq)
-		} else {
-			err = fmt.Errorf("message %d was stored as sequence %d, expected %d", n, seq, p.base+n-p.start)
-		}
+	if err == nil {
+		err = p.verify(n, seq, duplicate)
 	}
 	if err != nil {
 		p.failLocked(fmt.Errorf("refused: %w", err))
@@ -275,6 +294,20 @@ func (p *Publisher) receive(m *client.Msg) {
 		p.timer.Stop()
 	}
 	p.wake(n)
+}
+
+// verify looks for an acknowledgement that does not fit. mu is held.
+func (p *Publisher) verify(n, seq uint64, duplicate bool) error {
+	expected := p.base + n - p.start
+	switch {
+	case duplicate:
+		return fmt.Errorf("a message with the id of message %d was stored before, as sequence %d", n, seq)
+	case seq != expected:
+		return fmt.Errorf("message %d was stored as sequence %d, expected %d", n, seq, expected)
+	case !p.stream.chained() && n != p.chunks[0].last:
+		return fmt.Errorf("message %d is acknowledged before message %d", n, p.chunks[0].last)
+	}
+	return nil
 }
 
 // about reads from the subject of an acknowledgement which life and message it is about.

@@ -20,7 +20,7 @@ type Handler func(subject string, data []byte) ([]byte, error)
 
 // Service answers requests of one app: a NATS micro service, so that `nats micro` lists it.
 type Service struct {
-	log   *zap.Logger
+	conn  *Conn
 	app   string
 	svc   micro.Service
 	group micro.Group
@@ -37,7 +37,7 @@ func (c *Conn) Serve(app, version string) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("streams/nats: serve %s: %w", app, err)
 	}
-	return &Service{log: c.log, app: app, svc: svc, group: svc.AddGroup(APIGroup(app))}, nil
+	return &Service{conn: c, app: app, svc: svc, group: svc.AddGroup(APIGroup(app))}, nil
 }
 
 // APIGroup is the subject that the endpoints of an app stand under.
@@ -53,7 +53,7 @@ func (s *Service) Handle(name string, handler Handler) error {
 			err = r.Respond(answer)
 		}
 		if err != nil {
-			s.log.Warn("an answer was not sent", zap.String("subject", r.Subject()), zap.Error(err))
+			s.conn.log.Warn("an answer was not sent", zap.String("subject", r.Subject()), zap.Error(err))
 		}
 	}), micro.WithEndpointSubject(name))
 	if err != nil {
@@ -62,8 +62,17 @@ func (s *Service) Handle(name string, handler Handler) error {
 	return nil
 }
 
-// Stop ends the service; requests that are being answered are finished.
-func (s *Service) Stop() error { return s.svc.Stop() }
+// Stop ends the service: no request that is made after it gets here, and those that are being answered are finished.
+func (s *Service) Stop() error {
+	err := s.svc.Stop()
+	if err == nil && s.conn.Connected() {
+		err = s.conn.nc.FlushTimeout(requestTimeout)
+	}
+	if err != nil {
+		return fmt.Errorf("streams/nats: stop serving %s: %w", s.app, err)
+	}
+	return nil
+}
 
 // Request asks a running node, e.g. on nudge.shop.api.status; without a deadline it waits 5 s. An error of its handler is returned as one.
 func (c *Conn) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {

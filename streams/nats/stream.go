@@ -272,6 +272,11 @@ func reconcile(want, have jetstream.StreamConfig) (better jetstream.StreamConfig
 	return better, changed, nil
 }
 
+// chained reports whether a message can name the one before it by id. The check is made where the message is stored; a
+// replica that has caught up with others does not know the last id and would leave out what they keep
+// (processCatchupMsg of nats-server 2.15), so that replicated streams do without.
+func (s *Stream) chained() bool { return s.cfg.Replicas == 1 }
+
 // Config is the configuration with its defaults.
 func (s *Stream) Config() StreamConfig { return s.cfg }
 
