@@ -27,13 +27,15 @@ type Catalog struct {
 	hashes []uint64 // by row; 0: free
 	gens   []uint8
 	marks  []itemMarks
+	days   []int32 // since 1970, of the last event or catalogue record
 	rows   []item
 	free   []uint32 // the lowest is given out first: descending, unless unsorted
 	slots  []uint32 // open addressing by hash: row + 1
 	count  int
 	record streams.CatalogItem // the one being taken in
 
-	unsorted bool
+	unsorted  bool
+	evictions uint64 // rows emptied: while it stays, every Item found before is still valid
 }
 
 // item is what is known of an item beside its hash and marks.
@@ -43,7 +45,6 @@ type item struct {
 	price, cost   int64  // millionths; cost is valid if itemCosted
 	stock         int64  // valid if itemCounted
 	from, until   int64  // Unix ms of availability; 0: open
-	seenDay       int32  // days since 1970 of the last event or catalogue record
 	fromCatalogue bool
 }
 
@@ -154,6 +155,7 @@ func (c *Catalog) extend(row uint32) {
 		c.hashes = append(c.hashes, 0)
 		c.gens = append(c.gens, 0)
 		c.marks = append(c.marks, 0)
+		c.days = append(c.days, 0)
 		c.rows = append(c.rows, item{})
 	}
 }
@@ -206,15 +208,16 @@ func (c *Catalog) evict() {
 		if d := worth(a) - worth(b); d != 0 {
 			return int(d)
 		}
-		if d := compare(c.rows[a].seenDay, c.rows[b].seenDay); d != 0 {
+		if d := compare(c.days[a], c.days[b]); d != 0 {
 			return d
 		}
 		return compare(c.hashes[a], c.hashes[b])
 	})
 	for _, n := range rows[:max(1, len(rows)/16)] {
 		c.table.Touch(n)
-		c.hashes[n], c.marks[n], c.rows[n] = 0, 0, item{}
+		c.hashes[n], c.marks[n], c.days[n], c.rows[n] = 0, 0, 0, item{}
 		c.count--
+		c.evictions++
 		c.free = append(c.free, n)
 		if c.evicted != nil {
 			c.evicted(n)
@@ -227,9 +230,9 @@ func (c *Catalog) evict() {
 // met notes the day of an event of the item.
 func (c *Catalog) met(i models.Item, atMS int64) {
 	const dayMS = 24 * 3600 * 1000
-	if d := int32(atMS / dayMS); d > c.rows[i.Row()].seenDay {
+	if d := int32(atMS / dayMS); d > c.days[i.Row()] {
 		c.table.Touch(i.Row())
-		c.rows[i.Row()].seenDay = d
+		c.days[i.Row()] = d
 	}
 }
 
@@ -244,7 +247,7 @@ func (c *Catalog) upsert(e *streams.Event) {
 	n := i.Row()
 	c.table.Touch(n)
 	r := item{id: c.rows[n].id, categories: clipCategories(x.Categories), price: x.Price, stock: x.Stock, from: x.AvailableFromMS,
-		until: x.AvailableUntilMS, seenDay: c.rows[n].seenDay, fromCatalogue: true}
+		until: x.AvailableUntilMS, fromCatalogue: true}
 	var m itemMarks
 	if x.HasMargin {
 		r.cost = max(0, x.Price-x.Margin)
@@ -303,7 +306,7 @@ func (c *Catalog) row(n uint32, key, value []byte) (k, v []byte) {
 	w.int(r.stock)
 	w.int(r.from)
 	w.int(r.until)
-	w.int(int64(r.seenDay))
+	w.int(int64(c.days[n]))
 	return key, w.b
 }
 
@@ -326,7 +329,8 @@ func (c *Catalog) load(key, value []byte) error {
 	} else {
 		c.marks[n] = itemMarks(r.byte())
 		x := item{fromCatalogue: r.byte() == 1, id: r.text(), categories: r.text(), price: int64(r.uint()), cost: int64(r.uint()),
-			stock: r.int(), from: r.int(), until: r.int(), seenDay: int32(r.int())}
+			stock: r.int(), from: r.int(), until: r.int()}
+		c.days[n] = int32(r.int())
 		if r.err == nil && len(r.b) > 0 {
 			r.failf("%d bytes too many", len(r.b))
 		}

@@ -206,11 +206,11 @@ func (p *Program) Item(e *streams.Event, _ int64) {
 
 // Learn takes in what the shards noted, in their order.
 func (p *Program) Learn(scratches []any, _ int64) {
-	before := p.learned
+	before, evictions := p.learned, p.catalog.evictions
 	for _, x := range scratches {
 		s := x.(*scratch)
 		for i := range s.lessons {
-			p.learn(s, &s.lessons[i])
+			p.learn(s, &s.lessons[i], p.catalog.evictions == evictions)
 		}
 		for _, gap := range s.gaps {
 			p.rhythm.Learn(gap)
@@ -228,9 +228,10 @@ func (p *Program) Learn(scratches []any, _ int64) {
 	}
 }
 
-func (p *Program) learn(s *scratch, l *lesson) {
-	item := l.item
-	if !p.catalog.valid(item) {
+// learn takes in one lesson. fresh says that no row was emptied since the items were found.
+func (p *Program) learn(s *scratch, l *lesson, fresh bool) {
+	item, evictions := l.item, p.catalog.evictions
+	if item == models.NoItem || !fresh && !p.catalog.valid(item) {
 		id := ""
 		if l.fresh >= 0 {
 			id = s.fresh[l.fresh]
@@ -243,9 +244,11 @@ func (p *Program) learn(s *scratch, l *lesson) {
 		}
 	}
 	before := s.before[l.from:l.to]
-	for k := range before {
-		if !p.catalog.valid(before[k]) {
-			before[k] = models.NoItem
+	if !fresh || p.catalog.evictions != evictions {
+		for k := range before {
+			if !p.catalog.valid(before[k]) {
+				before[k] = models.NoItem
+			}
 		}
 	}
 	p.catalog.met(item, l.atMS)

@@ -153,9 +153,10 @@ func (p *Program) DescribeItem(id string) (any, bool) {
 	}
 	r, m := &p.catalog.rows[i.Row()], p.catalog.marks[i.Row()]
 	const dayMS = 24 * 3600 * 1000
-	asOf := (int64(r.seenDay) + 1) * dayMS
+	day := int64(p.catalog.days[i.Row()])
+	asOf := (day + 1) * dayMS
 	d := &ItemDescription{ID: r.id, Catalogued: r.fromCatalogue, Removed: m&itemRemoved != 0, Price: micros(r.price),
-		From: timeText(r.from), Until: timeText(r.until), LastDay: timeText(int64(r.seenDay) * dayMS), Popularity: round(float32(p.trends.Value(i, asOf)))}
+		From: timeText(r.from), Until: timeText(r.until), LastDay: timeText(day * dayMS), Popularity: round(float32(p.trends.Value(i, asOf)))}
 	if len(d.LastDay) > 10 {
 		d.LastDay = d.LastDay[:10]
 	}
