@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"nudge/state"
 )
 
 // CustomerView is what the engine knows of a customer. It is only valid until the next epoch is folded, and not to be changed.
@@ -107,4 +110,19 @@ func (e *Engine) Shards() []ShardView {
 		}
 	}
 	return views
+}
+
+// Erased lists the customers who were erased, by their keys ('u' or 'a' and the id), as of the last complete checkpoint.
+func Erased(store *state.Store) ([]string, error) {
+	var keys []string
+	err := store.ScanKeys([]byte{kindTombstone}, func(row []byte) error {
+		_, _, key, ok := state.SplitKey(row)
+		if !ok {
+			return fmt.Errorf("engine: the tombstone %q has no key: %w", row, state.ErrCorrupt)
+		}
+		keys = append(keys, string(key))
+		return nil
+	})
+	slices.Sort(keys)
+	return slices.Compact(keys), err
 }

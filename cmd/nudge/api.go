@@ -28,7 +28,7 @@ const (
 
 // inspectQuestion is what is asked on apiInspect.
 type inspectQuestion struct {
-	What string `json:"what"` // customer, item, shards or checkpoint
+	What string `json:"what"` // customer, item, shards, checkpoint or erased
 	ID   string `json:"id,omitempty"`
 }
 
@@ -204,8 +204,10 @@ func (v *view) answer(q inspectQuestion) (any, error) {
 		return v.shards(), nil
 	case "checkpoint":
 		return v.checkpoint()
+	case "erased":
+		return engine.Erased(v.store)
 	}
-	return nil, fmt.Errorf("inspect %q: want customer, item, shards or checkpoint", q.What)
+	return nil, fmt.Errorf("inspect %q: want customer, item, shards, checkpoint or erased", q.What)
 }
 
 // command journals that something is paused or resumed and says what is paused after it.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -26,7 +25,7 @@ import (
 func (c *cli) ask(ctx context.Context, config *pipeline.Config, endpoint string, data []byte, within time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	conn, err := openNATS(ctx, &config.NATS, "nudge "+endpoint, c.log)
+	conn, err := openNATS(ctx, &config.NATS, "nudge "+endpoint, quiet(c.log))
 	if err != nil {
 		return nil, err
 	}
@@ -38,53 +37,57 @@ func (c *cli) ask(ctx context.Context, config *pipeline.Config, endpoint string,
 	return answer, err
 }
 
-// openFolder opens the state folder of a stopped node as of its last checkpoint, and with it whatever there is to be asked.
-func openFolder(config *pipeline.Config, log *zap.Logger) (v *view, closeAll func() error, err error) {
+// openStore opens the state folder of a stopped node.
+func openStore(config *pipeline.Config, log *zap.Logger) (v *view, closeAll func() error, err error) {
 	if _, err := os.Stat(filepath.Join(config.Dir, "nudge.json")); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%s is no state folder: name the one that nudge run was given with --dir", config.Dir)
 	}
 	v = &view{}
-	closeAll = func() error {
-		var errs []error
-		if v.journal != nil {
-			errs = append(errs, v.journal.Close())
-		}
-		return errors.Join(append(errs, v.store.Close())...)
-	}
 	if v.store, err = state.Open(config.Dir, state.Options{App: config.App, Build: build(), Logger: log.Named("state")}); err != nil {
 		if errors.Is(err, state.ErrInUse) {
 			err = fmt.Errorf("%w: a node runs on it; leave --dir out to ask the node", err)
 		}
 		return nil, nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, closeAll())
-		}
-	}()
-	v.journal, err = state.OpenJournal(v.store.JournalDir(), state.JournalHeader{App: config.App, Build: build(), CPU: runtime.GOARCH}, state.JournalOptions{ReadOnly: true})
+	v.journal, err = state.OpenJournal(v.store.JournalDir(), state.JournalHeader{App: config.App}, state.JournalOptions{ReadOnly: true})
 	if err != nil {
+		return nil, nil, errors.Join(err, v.store.Close())
+	}
+	return v, func() error { return errors.Join(v.journal.Close(), v.store.Close()) }, nil
+}
+
+// openFolder opens the state folder of a stopped node as of its last checkpoint, with an engine that can be asked.
+func openFolder(config *pipeline.Config, log *zap.Logger) (v *view, closeAll func() error, err error) {
+	if v, closeAll, err = openStore(config, log); err != nil {
 		return nil, nil, err
 	}
+	if err := v.build(config, log); err != nil {
+		return nil, nil, errors.Join(err, closeAll())
+	}
+	return v, closeAll, nil
+}
+
+// build makes the engine of the last checkpoint.
+func (v *view) build(config *pipeline.Config, log *zap.Logger) error {
 	if v.store.Empty() {
-		return nil, nil, fmt.Errorf("%s holds no complete checkpoint yet: start the node", config.Dir)
+		return fmt.Errorf("%s holds no complete checkpoint yet: start the node", config.Dir)
 	}
 	m, err := engine.ReadMeta(v.store.Meta())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	compiled, program, err := compile(m.Setup, config)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	v.program = program
 	if v.engine, err = engine.New(compiled.Engine, compiled.Program, v.store); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if last, _ := v.journal.Last(); last > m.Epoch {
 		log.Info("as of the last checkpoint; the journal goes on and is folded again at the next start", zap.Uint64("epoch", m.Epoch), zap.Uint64("journal", last))
 	}
-	return v, closeAll, nil
+	return nil
 }
 
 // printAnswer prints a JSON document as it is, or for people.

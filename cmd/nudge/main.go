@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 )
+
+// processBegan is what a demo counts from.
+var processBegan = time.Now()
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -77,7 +81,7 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 		"run":   {runCommand(c.logger), c.checkCommand(), c.versionCommand()},
 		"see":   {c.tailCommand(), c.explainCommand(), c.inspectCommand(), c.statusCommand(), c.deadCommand()},
 		"steer": {c.pauseCommand(), c.resumeCommand(), c.backupCommand(), c.restoreCommand()},
-		"test":  {c.simulateCommand()},
+		"test":  {c.demoCommand(), c.simulateCommand(), c.exportCommand(), c.replayCommand()},
 	} {
 		for _, cmd := range commands {
 			cmd.GroupID = group

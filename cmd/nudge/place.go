@@ -74,7 +74,7 @@ func (p *place) openStream(ctx context.Context, log *zap.Logger) (*nats.Conn, *n
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := openNATS(ctx, &config.NATS, "nudge", log)
+	conn, err := openNATS(ctx, &config.NATS, "nudge", quiet(log))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,3 +99,6 @@ func topicOf(config *pipeline.Config, topic string) (pipeline.Input, error) {
 	}
 	return pipeline.Input{}, errors.New("topic " + topic + " is none of the pipeline's: " + strings.Join(names, ", "))
 }
+
+// quiet keeps what only a node's log needs out of a short command's: that it has connected.
+func quiet(log *zap.Logger) *zap.Logger { return log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)) }

@@ -171,7 +171,7 @@ func (f *simulateFlags) sink(ctx context.Context, c *cli, config *pipeline.Confi
 	if f.out != "" {
 		return feed.Files(f.out, topics, f.partitions)
 	}
-	client, err := openKafka(ctx, &config.Kafka, c.log)
+	client, err := openKafka(ctx, &config.Kafka, quiet(c.log))
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (f *simulateFlags) sink(ctx context.Context, c *cli, config *pipeline.Confi
 
 // simulateLoop plays the shop with shoppers that see the decisions.
 func (c *cli) simulateLoop(ctx context.Context, f *feed.Feed, config *pipeline.Config, until time.Time) error {
-	conn, err := openNATS(ctx, &config.NATS, "nudge simulate", c.log)
+	conn, err := openNATS(ctx, &config.NATS, "nudge simulate", quiet(c.log))
 	if err != nil {
 		return err
 	}
