@@ -115,12 +115,12 @@ start() {
     kafka.Kafka "$dir/server.properties" >>"$dir/log" 2>&1 </dev/null &
   echo $! >"$dir/pid"
   local i
-  for i in $(seq 300); do
+  for i in $(seq 900); do
     in_use "$port" && return
     running || die "the broker ended while it started, after $((i / 5)) s: $(tail -5 "$dir/log")"
     sleep 0.2
   done
-  die "the broker does not answer on 127.0.0.1:$port after 60 s; see $dir/log"
+  die "the broker does not answer on 127.0.0.1:$port after 180 s; see $dir/log"
 }
 
 # end SIGNAL waits until the broker is gone.
@@ -145,6 +145,7 @@ export NUDGE_TEST_KAFKA_CA=$dir/ca.pem
 export NUDGE_TEST_KAFKA_USER=$user
 export NUDGE_TEST_KAFKA_PASSWORD=$password
 export NUDGE_TEST_KAFKA_RESTART="$here/kafka.sh restart $dir"
+export NUDGE_TEST_KAFKA_KILL="$here/kafka.sh kill $dir"
 ENV
 }
 

@@ -182,13 +182,18 @@ var errCutOff = fmt.Errorf("it ends within a field")
 // record decodes one record: attributes, time and offset deltas, key, value, headers. stamp is the time of the whole batch, -1 if every
 // record has its own.
 func (d *decoder) record(b []byte, base, first, stamp int64) error {
-	b = b[1:] // attributes: none are defined
-	timeDelta, b, ok1 := varint(b)
-	offsetDelta, b, ok2 := varint(b)
-	key, b, ok3 := varbytes(b)
-	value, b, ok4 := varbytes(b)
-	headers, b, ok5 := varint(b)
-	if !(ok1 && ok2 && ok3 && ok4 && ok5) || headers < 0 || headers > int64(len(b)) {
+	at := 1 // behind the attributes, of which none are defined
+	timeDelta, n := varint(b[at:])
+	at += n
+	offsetDelta, n2 := varint(b[at:])
+	at += n2
+	key, n3 := varbytes(b[at:])
+	at += n3
+	value, n4 := varbytes(b[at:])
+	at += n4
+	headers, n5 := varint(b[at:])
+	at += n5
+	if n == 0 || n2 == 0 || n3 == 0 || n4 == 0 || n5 == 0 || headers < 0 || headers > int64(len(b)-at) {
 		return errCutOff
 	}
 	offset := base + offsetDelta
@@ -203,12 +208,14 @@ func (d *decoder) record(b []byte, base, first, stamp int64) error {
 	if headers > 0 {
 		r.Headers = make([]streams.Header, headers)
 		for i := range r.Headers {
-			var name []byte
-			name, b, ok1 = varbytes(b)
-			r.Headers[i].Value, b, ok2 = varbytes(b)
-			if !ok1 || !ok2 {
+			name, n := varbytes(b[at:])
+			at += n
+			content, n2 := varbytes(b[at:])
+			at += n2
+			if n == 0 || n2 == 0 {
 				return errCutOff
 			}
+			r.Headers[i].Value = content
 			r.Headers[i].Key = alias(name)
 		}
 	}
@@ -216,28 +223,34 @@ func (d *decoder) record(b []byte, base, first, stamp int64) error {
 	return nil
 }
 
-// varint reads a zigzag number. Most take one byte.
-func varint(b []byte) (int64, []byte, bool) {
+// varint reads a zigzag number and says how many bytes it took, 0 if it does not fit. Most take one byte, a value's length two.
+func varint(b []byte) (v int64, n int) {
 	if len(b) > 0 && b[0] < 0x80 {
-		return int64(b[0]>>1) ^ -int64(b[0]&1), b[1:], true
+		return int64(b[0]>>1) ^ -int64(b[0]&1), 1
 	}
-	v, n := binary.Varint(b)
-	if n <= 0 {
-		return 0, nil, false
-	}
-	return v, b[n:], true
+	return longVarint(b)
 }
 
-// varbytes reads a length and as many bytes; the length -1 stands for nil.
-func varbytes(b []byte) (v, rest []byte, ok bool) {
-	n, b, ok := varint(b)
-	if !ok || n > int64(len(b)) {
-		return nil, nil, false
+func longVarint(b []byte) (v int64, n int) {
+	if len(b) > 1 && b[1] < 0x80 {
+		u := uint64(b[0]&0x7f) | uint64(b[1])<<7
+		return int64(u>>1) ^ -int64(u&1), 2
 	}
-	if n < 0 {
-		return nil, b, true
+	v, n = binary.Varint(b)
+	return v, max(n, 0)
+}
+
+// varbytes reads a length and as many bytes, and says how many it took in all, 0 if they do not fit. The length -1 stands for nil.
+func varbytes(b []byte) (v []byte, n int) {
+	size, n := varint(b)
+	if size < 0 || n == 0 {
+		return nil, n
 	}
-	return b[:n:n], b[n:], true
+	if size > int64(len(b)-n) {
+		return nil, 0
+	}
+	end := n + int(size)
+	return b[n:end:end], end
 }
 
 // decompress returns the records of a compressed batch in a buffer of their own.

@@ -149,6 +149,10 @@ func (cn *conn) authenticate(ctx context.Context, mechanism sasl.Mechanism) erro
 	}
 	for done := false; !done; {
 		m, err := cn.typed.RoundTrip(&saslauthenticate.Request{AuthBytes: state})
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			// Apache Kafka says so when it refuses; this may as well be a broker that is going down.
+			return fmt.Errorf("%w: the broker hung up during the login; wrong user or password?", err)
+		}
 		if err != nil {
 			return err
 		}
