@@ -298,6 +298,11 @@ func (s *Stream) Usage(ctx context.Context) (Usage, error) {
 	if err != nil {
 		return Usage{}, fmt.Errorf("streams/nats: state of %s: %w", s.cfg.Name, offline(ctx, err))
 	}
-	st := stream.CachedInfo().State
+	info := stream.CachedInfo()
+	if n := info.Config.Replicas; n != s.cfg.Replicas {
+		return Usage{}, fmt.Errorf("streams/nats: state of %s: its replicas became %d while a node runs with %d: stop the node, set replicas to %d in the configuration, start",
+			s.cfg.Name, n, s.cfg.Replicas, n)
+	}
+	st := info.State
 	return Usage{Messages: st.Msgs, Bytes: st.Bytes, FirstSeq: st.FirstSeq, LastSeq: st.LastSeq, FirstTime: st.FirstTime}, nil
 }
