@@ -280,6 +280,7 @@ func (c *CoOccurrence) LoadRow(row uint32, b []byte) error {
 	if !(r.count >= 0) || math.IsInf(float64(r.count), 0) {
 		return fmt.Errorf("models: co-occurrence row %d: count %v", row, r.count)
 	}
+	r.pairs = make([]pair, 0, len(b)/8)
 	for ; len(b) > 0; b = b[8:] {
 		p := pair{Item(binary.LittleEndian.Uint32(b)), math.Float32frombits(binary.LittleEndian.Uint32(b[4:]))}
 		if k := len(r.pairs); !(p.weight > 0) || math.IsInf(float64(p.weight), 0) ||

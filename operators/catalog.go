@@ -59,7 +59,7 @@ const (
 )
 
 func newCatalog(limit int) *Catalog {
-	c := &Catalog{limit: min(limit, models.MaxItems), slots: make([]uint32, 1<<10)}
+	c := &Catalog{limit: max(1, min(limit, models.MaxItems)), slots: make([]uint32, 1<<10)}
 	c.table = &engine.Table{Name: "items", Row: c.row, Load: c.load}
 	return c
 }
