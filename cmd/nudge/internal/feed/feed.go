@@ -99,3 +99,29 @@ func (f *Feed) advance(ctx context.Context, toMS int64) error {
 	}
 	return f.World.Err()
 }
+
+// Paced writes so many records a second for so long, whatever the world's clock says.
+func (f *Feed) Paced(ctx context.Context, perSecond float64, span time.Duration) error {
+	const beat = 2 * time.Millisecond
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	began := f.Now()
+	for sent := int64(0); ; {
+		took := min(f.Now().Sub(began), span)
+		for due := int64(perSecond * took.Seconds()); sent < due; sent++ {
+			r := f.World.Next()
+			if err := f.Sink.Send(ctx, &r); err != nil {
+				return err
+			}
+			f.written++
+		}
+		if took == span {
+			return f.Sink.Flush(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
