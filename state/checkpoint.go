@@ -59,6 +59,9 @@ type row struct {
 func (s *Store) Begin() (*Checkpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.broken != nil && len(s.readers) > 0 {
+		s.idle.Wait()
+	}
 	switch {
 	case s.closed:
 		return nil, errClosed

@@ -144,9 +144,9 @@ func lastEntry(t *testing.T, dir string) (string, []byte, int64) {
 // tornJournal makes a journal of five entries in two segments, each synced.
 func tornJournal(t *testing.T) string {
 	dir := t.TempDir()
-	j := openJournal(t, dir, JournalOptions{SegmentBytes: 600})
+	j := openJournal(t, dir, JournalOptions{SegmentBytes: 300})
 	for i := range 5 {
-		appendEntries(t, j, fmt.Sprint(i, string(make([]byte, 100*i))))
+		appendEntries(t, j, fmt.Sprint(i, string(make([]byte, 30*i))))
 		if err := j.Sync(); err != nil {
 			t.Fatal(err)
 		}

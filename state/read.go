@@ -16,16 +16,13 @@ var errClosed = errors.New("state: the store is closed")
 func (s *Store) enter() (*badger.DB, uint64, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Whoever reads already may read again while the database waits to be opened anew, or a scan whose function reads
-	// would wait for itself.
-	for s.opening && len(s.readers) == 0 {
-		s.idle.Wait()
-	}
 	if s.closed {
 		return nil, 0, nil, errClosed
 	}
-	if s.db == nil {
-		return nil, 0, nil, fmt.Errorf("state: the store waits to be opened anew after %w", s.broken)
+	if s.broken != nil {
+		if err := s.reopen(); err != nil {
+			return nil, 0, nil, err
+		}
 	}
 	s.readers[s.complete]++
 	return s.db, s.complete, s.meta, nil

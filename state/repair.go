@@ -13,9 +13,14 @@ import (
 // orphans at their own version would hide the good rows as well.
 func (c *Checkpoint) cover() error {
 	s := c.s
-	txn := s.db.NewTransactionAt(math.MaxUint64, false)
+	db, complete, _, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer s.leave(complete)
+	txn := db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true, SinceTs: s.complete})
+	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true, SinceTs: complete})
 	defer it.Close()
 
 	var w writer
@@ -28,16 +33,16 @@ func (c *Checkpoint) cover() error {
 			continue // an older version
 		}
 		last = append(last[:0], key...)
-		if v := item.Version(); v <= s.complete || v >= c.version || key[0] == kindBadger {
+		if v := item.Version(); v <= complete || v >= c.version || key[0] == kindBadger {
 			continue
 		}
 		if string(key) == string(markerKey) {
 			return fmt.Errorf("state: checkpoint %d: %w: found the marker of %d above the last complete %d: restart",
-				c.version, ErrCorrupt, item.Version(), s.complete)
+				c.version, ErrCorrupt, item.Version(), complete)
 		}
 		out.buf = append(out.buf, key...)
 		keyEnd := len(out.buf)
-		found, err := get(s.db, s.complete, key, func(val []byte) { out.buf = append(out.buf, val...) })
+		found, err := get(db, complete, key, func(val []byte) { out.buf = append(out.buf, val...) })
 		if err != nil {
 			return err
 		}
@@ -56,18 +61,13 @@ func (c *Checkpoint) cover() error {
 	return c.commit(&w, out)
 }
 
-// reopen opens Badger anew: it does not survive every failed write. s.mu is held.
+// reopen opens Badger anew: it survives neither writes nor reads after some failed writes. s.mu is held.
 func (s *Store) reopen() error {
+	if len(s.readers) > 0 {
+		return fmt.Errorf("state: wait until what reads has ended: the store is opened anew after %w", s.broken)
+	}
 	if err := s.checkSpace(); err != nil {
 		return fmt.Errorf("state: open anew after %w: %w", s.broken, err)
-	}
-	s.opening = true
-	defer func() {
-		s.opening = false
-		s.idle.Broadcast()
-	}()
-	for len(s.readers) > 0 {
-		s.idle.Wait()
 	}
 	if s.db != nil {
 		if err := s.db.Close(); err != nil {

@@ -69,9 +69,8 @@ type Store struct {
 	made folder
 
 	mu       sync.Mutex
-	idle     sync.Cond // a reader left, or the database was opened anew
+	idle     sync.Cond // a reader left
 	db       *badger.DB
-	opening  bool // no reader enters: the database is being opened anew
 	closed   bool
 	readers  map[uint64]int // by the version they read
 	complete uint64         // the last complete version, 0 if there is none
@@ -79,7 +78,7 @@ type Store struct {
 	meta     []byte
 	next     uint64 // the version of the next checkpoint, above any seen
 	leaked   bool   // rows above the last complete version may be on disk
-	broken   error  // a write failed: Badger must be opened anew before the next
+	broken   error  // a write failed: Badger must be opened anew before anything else
 	active   *Checkpoint
 
 	fellBack bool
