@@ -200,23 +200,43 @@ func (c *CoOccurrence) Score(s *Scratch, history []Item, timeMS int64) {
 	if len(history) > MaxHistory {
 		history = history[:MaxHistory]
 	}
+	// Rows lie far apart in memory. A first pass that only looks at each lets the processor wait for all of them at once.
+	var speakers [MaxHistory]struct {
+		pairs  []pair
+		factor float32
+		item   Item
+	}
+	n := 0
 	for k, h := range history {
 		if h == NoItem || int(h.Row()) >= len(c.rows) {
 			continue
 		}
 		r := &c.rows[h.Row()]
-		count := float64(r.count)
-		if count <= 0 {
+		if r.count <= 0 || len(r.pairs) == 0 {
 			continue
 		}
 		// √2^(landmark - now): both weight and count decay, so the quotient decays by half the exponent.
-		factor := float64(c.past[k]) / math.Sqrt(count)
+		factor := float64(c.past[k]) / math.Sqrt(float64(r.count))
 		if d := int64(r.period) - int64(period); d != 0 {
 			factor *= math.Sqrt(math.Ldexp(1, int(min(max(d, -1000), 1000))))
 		}
-		f := float32(factor)
-		for _, p := range r.pairs[:min(len(r.pairs), c.says[k])] {
-			s.add(p.item, float32(p.weight*f), h)
+		x := &speakers[n]
+		x.pairs, x.item = r.pairs[:min(len(r.pairs), c.says[k])], h
+		x.factor = float32(factor)
+		n++
+	}
+	touched := float32(0)
+	for k := range speakers[:n] {
+		pairs := speakers[k].pairs
+		touched += pairs[0].weight + pairs[len(pairs)/2].weight + pairs[len(pairs)-1].weight
+	}
+	if touched <= 0 {
+		return
+	}
+	for k := range speakers[:n] {
+		x := &speakers[k]
+		for _, p := range x.pairs {
+			s.add(p.item, float32(p.weight*x.factor), x.item)
 		}
 	}
 }
