@@ -67,6 +67,7 @@ type Engine struct {
 	checkpoint  *checkpoint
 	key, value  []byte
 	skip        map[string]bool
+	item        streams.CatalogItem
 }
 
 // New builds an engine on the last complete checkpoint of the store.
@@ -291,6 +292,12 @@ func (e *Engine) readCatalog(entry *Entry, out *Output) {
 			s.dead(in, c.ID, rec, &streams.Fault{Reason: "type", Detail: "a catalogue topic takes item.upserted and item.removed, got " + s.event.Name})
 			continue
 		}
+		if s.event.Type == streams.ItemUpserted {
+			if f := s.event.CatalogItem(&e.item); f != nil {
+				s.dead(in, c.ID, rec, f)
+				continue
+			}
+		}
 		e.program.Item(&s.event, rec.AppendMS)
 	}
 	s.counts.Events += int64(len(entry.Catalog))
@@ -301,12 +308,27 @@ func (e *Engine) grant() {
 	for _, s := range e.shards {
 		for i := range s.proposals {
 			p := &s.proposals[i]
-			s.touch(p.customer)
 			t := Turn{Customer: p.customer.id(), Anonymous: p.customer.anonymous(), NowMS: p.nowMS, WatermarkMS: s.watermarkMS,
-				State: p.customer.state, Scratch: s.scratch, turn: p.turn}
+				Scratch: s.scratch, turn: p.turn}
+			if c := s.heir(p.customer); c != nil {
+				s.touch(c)
+				t.State, t.customer = c.state, c
+			}
 			e.program.Grant(&t, &p.Proposal)
 		}
 	}
+}
+
+// heir is who answers for a customer at the end of the epoch: itself, or whom it was merged into; nil if it was erased or
+// has moved to another shard.
+func (s *shard) heir(c *customer) *customer {
+	if c.alias != nil && c.alias.shard == s.number {
+		c = s.find("u" + c.alias.user)
+	}
+	if c == nil || c.alias != nil || c.marks&markGone != 0 {
+		return nil
+	}
+	return c
 }
 
 // deliver moves the messages between shards: sending shard first, then their order.

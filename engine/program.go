@@ -26,7 +26,8 @@ type Program interface {
 	Merge(into, from State)
 	// Grant is called at the end of an epoch, one proposal after the other in (shard, position, ordinal) order, after all
 	// shards have folded. It decides by shared state (budgets) whether the proposed decision is shown or withheld, edits
-	// p.Decision accordingly, and writes what follows from that to the customer's state (t.State).
+	// p.Decision accordingly, and writes what follows from that to the customer's state. t.State is nil if the customer was erased
+	// since, or moved to another shard: then nothing may be granted.
 	Grant(t *Turn, p *Proposal)
 
 	// Item takes one catalogue record (item.upserted, item.removed) into shared state, before the shards fold.

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 )
 
 // child is the environment variable that makes the test binary run a node of that spec instead of tests.
@@ -43,7 +42,7 @@ func runChild(text string) error {
 			select {}
 		}
 	}
-	return runNode(context.Background(), spec, step, zap.NewNop())
+	return runNode(context.Background(), spec, step, testLog())
 }
 
 // start runs a node in a process of its own.
@@ -89,7 +88,7 @@ func stopAfter(t *testing.T, spec nodeSpec, epochs int) error {
 
 // steps are the places of the protocol at which a process may die.
 var steps = []string{"journal append", "journal appended", "journal sync", "journal synced", "publish", "published", "acknowledged",
-	"marker", "marked", "checkpoint begin", "checkpoint batch", "checkpoint complete", "checkpoint completed", "trim", "trimmed"}
+	"marker", "marked", "purge", "purged", "checkpoint begin", "checkpoint batch", "checkpoint complete", "checkpoint completed", "trim", "trimmed"}
 
 // TestKilledAtEveryStep kills a node at each step of the protocol, early and late, and compares what it has published and
 // what it knows in the end with an uninterrupted run of the same journal.

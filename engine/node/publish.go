@@ -96,7 +96,7 @@ func (o *outbox) run(ctx context.Context) error {
 		if err := o.step(ctx); err != nil {
 			return err
 		}
-		if next != nil && o.n.durable(next.out.Epoch) {
+		if next != nil && o.n.durable(next.out.Epoch) && !o.erasing() {
 			if err := o.send(ctx, next); err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func (o *outbox) step(ctx context.Context) error {
 	o.reap()
 	now := o.n.cfg.Now()
 	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
-	if behind && (now.Sub(o.marked) >= markEvery || len(o.waiting) == 0) || now.Sub(o.marked) >= o.n.cfg.Lease/3 {
+	if len(o.erased) > 0 || behind && (now.Sub(o.marked) >= markEvery || len(o.waiting) == 0) || now.Sub(o.marked) >= o.n.cfg.Lease/3 {
 		return o.mark(ctx)
 	}
 	return nil
@@ -154,7 +154,9 @@ func (o *outbox) reap() {
 		}
 		o.done = o.waiting[0]
 		o.waiting = o.waiting[1:]
-		o.erased = append(o.erased, o.done.out.Erased...)
+		if o.done.out.Epoch >= o.upToOld { // before the last marker of an earlier run it was done then
+			o.erased = append(o.erased, o.done.out.Erased...)
+		}
 		o.n.metrics.published(o.done, o.n.cfg.Now())
 	}
 }
@@ -299,18 +301,53 @@ func (o *outbox) tryResolve(ctx context.Context) error {
 
 // mark writes the marker for what is published by now, and so renews the lease.
 func (o *outbox) mark(ctx context.Context) error {
-	for len(o.erased) > 0 {
-		if err := o.stream.PurgeCustomer(ctx, o.erased[0]); err != nil {
-			o.n.log.Warn("a customer's decisions could not be purged; trying again", zap.Error(err))
-			return o.resolve(ctx)
-		}
-		o.erased = o.erased[1:]
-	}
 	err := o.write(ctx)
+	if err == nil {
+		err = o.purge(ctx)
+	}
 	if err == nil || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) {
 		return err
 	}
 	return o.resolve(ctx)
+}
+
+// erasing says that an epoch under way erases customers. The next one is sent when their decisions are purged: so the purge
+// takes those before the erasure and none after it.
+func (o *outbox) erasing() bool {
+	if len(o.erased) > 0 {
+		return true
+	}
+	for _, e := range o.waiting {
+		if len(e.out.Erased) > 0 && e.out.Epoch >= o.upToOld {
+			return true
+		}
+	}
+	return false
+}
+
+// purge removes the decisions of erased customers once the marker covers the epoch that erases them: what is purged would
+// else be missed, and sent again, when the epoch is run again. It is repeated if the marker stands at that very epoch.
+func (o *outbox) purge(ctx context.Context) error {
+	if o.done == nil || o.marker.Epoch < o.done.out.Epoch {
+		return nil
+	}
+	for len(o.erased) > 0 {
+		o.n.step("purge")
+		if err := o.stream.PurgeCustomer(ctx, o.erased[0]); err != nil {
+			return fmt.Errorf("node: purge the decisions of an erased customer: %w", err)
+		}
+		o.n.step("purged")
+		o.erased = o.erased[1:]
+	}
+	o.publishedUpTo()
+	return nil
+}
+
+// publishedUpTo tells checkpoints how far everything is out, and purged.
+func (o *outbox) publishedUpTo() {
+	if len(o.erased) == 0 && o.published.Swap(o.marker.Epoch) != o.marker.Epoch {
+		o.n.nudgeMarks()
+	}
 }
 
 // write writes the marker. One that may have been written already is repeated as it was: only so can it be told from
@@ -338,9 +375,7 @@ func (o *outbox) write(ctx context.Context) error {
 	}
 	o.n.step("marked")
 	o.marker, o.attempt, o.marked = *o.attempt, nil, now
-	if o.published.Swap(o.marker.Epoch) != o.marker.Epoch {
-		o.n.nudgeMarks()
-	}
+	o.publishedUpTo()
 	return nil
 }
 
@@ -361,7 +396,7 @@ func (o *outbox) nextMarker() streams.Marker {
 // end writes the last marker and releases the lease.
 func (o *outbox) end(ctx context.Context) error {
 	o.finish = true
-	for !o.marker.Released || o.done != nil && o.marker.Epoch < o.done.out.Epoch {
+	for !o.marker.Released || len(o.erased) > 0 || o.done != nil && o.marker.Epoch < o.done.out.Epoch {
 		if err := o.mark(ctx); err != nil {
 			return err
 		}

@@ -263,7 +263,6 @@ func (b brokers) published(t testing.TB, app string) (byID map[string]string, me
 type replayed struct {
 	byID   map[string]string
 	order  []string
-	erased map[string]bool // ids of erased customers
 	hash   uint64
 	rows   map[string]string
 	counts engine.Counts
@@ -286,7 +285,8 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 		t.Fatal(err)
 	}
 	defer journal.Close()
-	r := replayed{byID: map[string]string{}, erased: map[string]bool{}}
+	r := replayed{byID: map[string]string{}}
+	ids := map[string][]string{} // of messages by the customer's token
 	r.counts, err = node.Replay(t.Context(), node.ReplayConfig{Compile: compile, Source: source(c), Journal: journal, Store: store, Workers: workers,
 		Write: func(o *engine.Output) error {
 			for _, m := range o.Messages {
@@ -296,9 +296,17 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 				}
 				r.byID[id] = string(m.Data)
 				r.order = append(r.order, id)
+				if token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; strings.Contains(m.Subject, ".decisions.") {
+					token = strings.Clone(token)
+					ids[token] = append(ids[token], id)
+				}
 			}
-			for _, id := range o.Erased {
-				r.erased[id] = true
+			for _, erased := range o.Erased {
+				token := string(streams.EncodeToken(nil, erased))
+				for _, id := range ids[token] {
+					delete(r.byID, id)
+				}
+				delete(ids, token)
 			}
 			return nil
 		}})

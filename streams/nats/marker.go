@@ -14,8 +14,8 @@ import (
 	"nudge/streams"
 )
 
-// ErrFenced says that someone else has written the marker since it was last read.
-var ErrFenced = errors.New("fenced: the marker was written by someone else")
+// ErrFenced is streams.ErrFenced: someone else has written the marker since it was last read.
+var ErrFenced = streams.ErrFenced
 
 // LastMarker reads the app's last marker and the sequence that the next WriteMarker expects. ok is false, and seq 0, if
 // there is none.
