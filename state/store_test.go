@@ -123,7 +123,7 @@ func TestRandomOperations(t *testing.T) {
 			s := open(t, dir)
 			have := map[string]string{}
 			meta := ""
-			for step := range 25 {
+			for step := range 16 {
 				c := begin(t, s)
 				next := maps.Clone(have)
 				for range r.IntN(150) {
