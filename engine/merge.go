@@ -42,16 +42,19 @@ const (
 // of it in the next epoch.
 func (s *shard) merge(c *customer, anon string, timeMS int64) {
 	anon = strings.Clone(anon)
-	c.addAnon(anon)
-	count(&s.counts.Named, "merged")
-	if a := s.find("a" + anon); a != nil && a.alias == nil {
-		s.absorb(c, a)
-		s.leaveAlias(a, c.id(), s.number, timeMS)
-	} else if a == nil {
-		s.leaveAlias(s.customer('a', anon), c.id(), s.number, timeMS)
-	} else if a.alias.user != c.id() {
+	a := s.find("a" + anon)
+	if a != nil && a.alias != nil && a.alias.user != c.id() {
 		count(&s.counts.Named, "merge_refused") // it is somebody else already: merging is one way, known into known is refused
 		return
+	}
+	c.addAnon(anon)
+	count(&s.counts.Named, "merged")
+	if a == nil {
+		a = s.customer('a', anon)
+	}
+	if a.alias == nil {
+		s.absorb(c, a)
+		s.leaveAlias(a, c.id(), s.number, timeMS)
 	}
 	if len(s.engine.shards) > 1 {
 		s.outbox = append(s.outbox, message{to: everyShard, kind: claim, user: c.id(), anon: anon, home: s.number, timeMS: timeMS})
@@ -68,6 +71,7 @@ func (s *shard) absorb(c, a *customer) {
 			continue
 		}
 		if at, armed := c.timer(t.Name); !armed || t.AtMS < c.timers[at].AtMS {
+			t.AtMS = s.ahead(t.AtMS)
 			s.setTimer(c, t)
 		}
 	}
@@ -106,6 +110,35 @@ func (s *shard) foldAs(user string, input int, pos streams.Position, rec *stream
 	s.foldEvent(input, pos, rec, &known, timeMS, true)
 }
 
+// foldMessages takes what other shards sent in the epoch before. Erasure overtakes what is under way: what belongs to an
+// alias that is erased by the same messages would bring an erased customer back.
+func (s *shard) foldMessages() {
+	clear(s.erasures)
+	for i := range s.inbox {
+		if m := &s.inbox[i]; m.kind == eraseAlias {
+			if s.erasures == nil {
+				s.erasures = map[string]erasure{}
+			}
+			s.erasures[m.anon] = erasure{user: m.user, at: i}
+		}
+	}
+	for i := range s.inbox {
+		m := &s.inbox[i]
+		if e, ok := s.erasures[m.anon]; ok && e.user == m.user && (m.kind == handOver || m.kind == forwarded || m.kind == claim && e.at > i) {
+			count(&s.counts.Named, "erased_under_way")
+			continue
+		}
+		s.foldMessage(m)
+	}
+	s.inbox = s.inbox[:0]
+}
+
+// erasure is a message of the inbox that erases an alias.
+type erasure struct {
+	user string
+	at   int // in the inbox
+}
+
 func (s *shard) foldMessage(m *message) {
 	switch m.kind {
 	case claim:
@@ -138,9 +171,7 @@ func (s *shard) foldMessage(m *message) {
 		}
 		s.foldAs(m.user, m.input, m.pos, &m.record, &s.event, m.timeMS)
 	case eraseAlias:
-		if a := s.find("a" + m.anon); a != nil {
-			s.remove(a)
-		}
+		s.eraseAnon(m.anon, m.user)
 	}
 }
 
@@ -148,17 +179,23 @@ func (s *shard) foldMessage(m *message) {
 func (s *shard) erase(c *customer) {
 	count(&s.counts.Named, "erased")
 	for _, anon := range c.anons {
-		if a := s.find("a" + anon); a != nil {
-			s.remove(a)
-		}
+		s.eraseAnon(anon, c.id())
 		s.erased = append(s.erased, anon)
+		s.tombstones = append(s.tombstones, "a"+anon)
 		if len(s.engine.shards) > 1 {
-			s.outbox = append(s.outbox, message{to: everyShard, kind: eraseAlias, anon: anon})
+			s.outbox = append(s.outbox, message{to: everyShard, kind: eraseAlias, user: c.id(), anon: anon})
 		}
 	}
 	s.erased = append(s.erased, strings.Clone(c.id()))
 	s.tombstones = append(s.tombstones, c.key)
 	s.remove(c)
+}
+
+// eraseAnon removes what is known of an anonymous id that is the user's. Another user's alias stays.
+func (s *shard) eraseAnon(anon, user string) {
+	if a := s.find("a" + anon); a != nil && (a.alias == nil || a.alias.user == user) {
+		s.remove(a)
+	}
 }
 
 // remove takes c out of the state. An event that follows begins with nothing.

@@ -28,6 +28,7 @@ type shard struct {
 	timers    timers
 	inbox     []message // from other shards, folded before this epoch's records
 	outbox    []message
+	erasures  map[string]erasure // in the inbox, by anonymous id
 
 	runs    [][]Run // of this epoch, by input
 	scratch any
@@ -67,10 +68,7 @@ type kv struct{ key, value []byte }
 // fold takes the shard's share of an epoch.
 func (s *shard) fold(ep *Epoch) {
 	s.turn.WatermarkMS = s.watermarkMS
-	for i := range s.inbox {
-		s.foldMessage(&s.inbox[i])
-	}
-	s.inbox = s.inbox[:0]
+	s.foldMessages()
 	s.foldRuns()
 	for _, t := range ep.Entry.Ticks {
 		if t.Shard == s.number && s.baseMS != math.MinInt64 {

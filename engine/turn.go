@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"math"
 	"sort"
 
 	"github.com/cespare/xxhash/v2"
@@ -57,11 +58,14 @@ func (t *Turn) complete(d *streams.Decision) {
 	d.ID = streams.DecisionID(cfg.App, cfg.Generation, t.pos, d.Name, n)
 }
 
-// SetTimer arms a timer of this customer, or moves it. A time that has passed fires with the next record of the shard.
+// SetTimer arms a timer of this customer, or moves it. One whose time an event finds passed is due when the watermark next
+// moves: so no timer of a customer fires twice for the same time, and what it decides has an id of its own.
 func (t *Turn) SetTimer(name string, atMS int64) {
 	armedBy := t.event
 	if t.byTimer {
 		armedBy = t.timer.ArmedBy
+	} else {
+		atMS = t.shard.ahead(atMS)
 	}
 	t.shard.setTimer(t.customer, Timer{Name: name, AtMS: atMS, ArmedBy: armedBy})
 }
@@ -147,6 +151,14 @@ func (s *shard) setTimer(c *customer, t Timer) {
 		c.timers[i] = cloneTimer(t)
 	}
 	s.timers.put(due{atMS: t.AtMS, key: c.key, name: c.timers[i].Name})
+}
+
+// ahead is the time, or the first that the watermark has not passed.
+func (s *shard) ahead(atMS int64) int64 {
+	if s.watermarkMS != math.MinInt64 {
+		atMS = max(atMS, s.watermarkMS+1)
+	}
+	return atMS
 }
 
 func (s *shard) clearTimer(c *customer, name string) {

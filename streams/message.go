@@ -31,4 +31,7 @@ type Marker struct {
 	Floor uint64 `json:"floor"`
 	// Released is true when the owner has ended cleanly: the lease need not be waited out.
 	Released bool `json:"released,omitempty"`
+	// Adopted says that an operator let a state folder go on that the marker before did not know: any decision may be in the
+	// stream already, so that all are looked up by id before they are sent.
+	Adopted bool `json:"adopted,omitempty"`
 }

@@ -80,7 +80,7 @@ func (n *Node) drain(kill context.Context, rows int) {
 	}
 	n.check.drained = true
 	to, epoch, meta := n.check.to, n.check.epoch, n.engine.CheckpointMeta()
-	go func() {
+	n.completing.Go(func() {
 		end := checkpointEnd{epoch: epoch, err: err}
 		if err == nil {
 			// A decision that is not yet out must not be lost to a checkpoint that lies after it.
@@ -94,7 +94,7 @@ func (n *Node) drain(kill context.Context, rows int) {
 			to.Abort()
 		}
 		n.checkEnded <- end
-	}()
+	})
 }
 
 // waitPublished waits until a marker says that everything up to an epoch is published.
@@ -119,27 +119,25 @@ func (n *Node) checkpointEnded(end checkpointEnd) error {
 	if end.err != nil {
 		return fmt.Errorf("node: checkpoint of epoch %d: %w", end.epoch, end.err)
 	}
+	before := n.checked
 	n.checked = end.epoch
 	if n.noRoom {
 		n.noRoom = false
-		n.waitFor("")
-		n.log.Info("there is room again; input goes on")
+		n.waitOver(waitCheckpoint)
 	}
 	n.metrics.checkpointed(end, n.cfg.Now())
 	n.log.Debug("checkpoint", zap.Uint64("epoch", end.epoch), zap.Int("rows", end.stats.Rows), zap.Int64("bytes", end.stats.Bytes), zap.Duration("took", end.stats.Took))
 	n.step("trim")
-	_, err := n.cfg.Journal.TrimTo(end.epoch, n.cfg.JournalBytes)
+	// The journal reaches back to the checkpoint before: that is where a power cut that tears this one leaves the store.
+	_, err := n.cfg.Journal.TrimTo(before, n.cfg.JournalBytes)
 	n.step("trimmed")
 	return err
 }
 
 // checkFailed notes that there is no room for a checkpoint. Input goes on only as far as the journal and memory allow.
 func (n *Node) checkFailed(err error) {
-	if !n.noRoom {
-		n.log.Error("no room for a checkpoint; input is stopped until there is", zap.Error(err))
-	}
 	n.noRoom = true
-	n.waitFor("disk space for a checkpoint")
+	n.waitFor(waitCheckpoint, "input is stopped until there is", err)
 }
 
 // checkpointNow takes a checkpoint of everything folded and waits for it.
@@ -163,7 +161,7 @@ func (n *Node) checkpointNow(kill context.Context) error {
 			}
 		}
 		if n.check == nil {
-			if err := n.sleep(kill, "disk space for a checkpoint", state.ErrNoSpace); err != nil {
+			if err := n.sleep(kill, waitCheckpoint, "input is stopped until there is", state.ErrNoSpace); err != nil {
 				return err
 			}
 			continue

@@ -19,6 +19,7 @@ func (n *Node) cut() *engine.Epoch {
 	for _, c := range n.commands {
 		entry.Commands = append(entry.Commands, c.command)
 	}
+	n.ordered, n.commands = append(n.ordered, n.commands...), n.commands[:0]
 	n.takeRecords(now, ep)
 	n.idleAndTicks(now, entry)
 	if len(entry.Spans)+len(entry.Ticks)+len(entry.Commands)+len(entry.Catalog) == 0 {

@@ -131,8 +131,8 @@ func (m *Metrics) gauge(n *Node, now time.Time) {
 		m.paused.WithLabelValues(name).Set(1)
 	}
 	m.waiting.Reset()
-	if w := n.Waiting(); w != "" {
-		m.waiting.WithLabelValues(w).Set(1)
+	for _, what := range n.waits.names() {
+		m.waiting.WithLabelValues(what).Set(1)
 	}
 }
 

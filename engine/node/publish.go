@@ -68,7 +68,7 @@ type outbox struct {
 
 	waiting  []*epochOut // sent and not wholly acknowledged, in order
 	sent     uint64      // number of the last message sent
-	done     *epochOut   // the last epoch that is wholly acknowledged
+	done     *epochOut   // the last epoch that is wholly acknowledged; its messages are given back
 	erased   []string    // customers to be purged before the next marker
 	marker   streams.Marker
 	attempt  *streams.Marker // a marker that may or may not have been written
@@ -77,7 +77,7 @@ type outbox struct {
 	finish   bool
 	recovery map[string]uint64 // ids that the stream held above the floor at the start, with their data's hash
 	upToOld  uint64            // epochs up to here were published before the start
-	fromNew  uint64            // epochs from here on are new: nothing of them can be in the stream
+	fromNew  uint64            // epochs from here on are new
 	adopted  bool              // suppress by id only, for good
 }
 
@@ -149,15 +149,13 @@ func (o *outbox) reap() {
 	o.floorNow = max(o.floorNow, seq)
 	for len(o.waiting) > 0 && o.waiting[0].upTo <= n {
 		o.n.step("acknowledged")
-		if o.done != nil {
-			o.recycle(o.done)
-		}
 		o.done = o.waiting[0]
 		o.waiting = o.waiting[1:]
 		if o.done.out.Epoch >= o.upToOld { // before the last marker of an earlier run it was done then
 			o.erased = append(o.erased, o.done.out.Erased...)
 		}
 		o.n.metrics.published(o.done, o.n.cfg.Now())
+		o.recycle(o.done)
 	}
 }
 
@@ -201,15 +199,22 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 	return err
 }
 
+// lostEpochs is for how many new epochs after a restart the stream is still compared: more than can have been published
+// after the last marker, as the outbox holds so many.
+const lostEpochs = 1024
+
 // lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again
-// after a restart.
+// after a restart. Nothing of a new epoch can be in the stream, unless the journal has lost entries that it had called
+// durable: then decisions come again, perhaps with other bytes, and that must not pass.
 func (o *outbox) lacking(e *epochOut) ([]streams.Message, error) {
 	switch {
 	case e.out.Epoch <= o.upToOld && !o.adopted:
 		return nil, nil
 	case e.out.Epoch >= o.fromNew && !o.adopted:
-		o.recovery = nil
-		return e.out.Messages, nil
+		if len(o.recovery) == 0 || e.out.Epoch >= o.fromNew+lostEpochs {
+			o.recovery = nil
+			return e.out.Messages, nil
+		}
 	}
 	return o.without(e.out.Messages, o.recovery)
 }
@@ -244,9 +249,9 @@ func (o *outbox) stored(ctx context.Context, floor uint64) (map[string]uint64, e
 // resolve finds out what the stream holds of the epochs under way and sends what it lacks. Nothing is sent again on the
 // hope that the server remembers it.
 func (o *outbox) resolve(ctx context.Context) error {
-	o.n.waitFor("nats")
-	defer o.n.waitFor("")
+	defer o.n.waitOver(waitNATS)
 	for attempt := 0; ; attempt++ {
+		o.n.waitFor(waitNATS, "", o.pub.Err())
 		err := o.tryResolve(ctx)
 		if err == nil || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) || errors.Is(err, errDiffers) {
 			return err
@@ -369,10 +374,12 @@ func (o *outbox) write(ctx context.Context) error {
 		if attempt == 2 || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) {
 			return fmt.Errorf("node: marker of epoch %d: %w", o.attempt.Epoch, err)
 		}
+		o.n.waitFor(waitNATS, "", err)
 		if err := o.stream.WaitConnected(ctx); err != nil {
 			return err
 		}
 	}
+	o.n.waitOver(waitNATS)
 	o.n.step("marked")
 	o.marker, o.attempt, o.marked = *o.attempt, nil, now
 	o.publishedUpTo()

@@ -34,7 +34,8 @@ type queue struct {
 	start      int64 // of the log, at the start
 	taken      int64 // records since the metrics last asked
 	heard      time.Time
-	ever       bool // a fetch has answered
+	ever       bool      // a fetch has answered
+	alive      time.Time // when the sequencer last heard of the fetcher; zero until it is started
 
 	lastAppendMS int64 // of the last record taken
 	credit       chan struct{}

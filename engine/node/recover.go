@@ -24,6 +24,8 @@ var (
 	ErrForeignState = errors.New("the state folder does not belong to the decision stream")
 	// ErrRecordsChanged is a record that differs from the one folded before.
 	ErrRecordsChanged = errors.New("records differ from those that were folded before")
+	// ErrPartitionsChanged is a topic with another number of partitions than before.
+	ErrPartitionsChanged = errors.New("the partition count of a topic was changed")
 	// ErrGap is records that are gone before they were folded.
 	ErrGap = errors.New("records were removed before they were read")
 )
@@ -119,18 +121,17 @@ func (n *Node) makeQueues() {
 
 // checkTopics compares where the state stands with what the topics hold.
 func (n *Node) checkTopics(ctx context.Context) error {
-	if !n.cfg.Store.Empty() {
-		m, err := engine.ReadMeta(n.cfg.Store.Meta())
-		if err != nil {
-			return err
+	made := n.engine.Setup().Inputs
+	for i, in := range n.cfg.Setup.Inputs {
+		if i >= len(made) || made[i].Topic != in.Topic {
+			continue
 		}
-		for i, in := range n.cfg.Setup.Inputs {
-			if i >= len(m.Setup.Inputs) {
-				break
-			}
-			if was := m.Setup.Inputs[i]; was.Topic == in.Topic && was.ID != "" && in.ID != "" && was.ID != in.ID {
-				return fmt.Errorf("node: %w: topic %s was created anew since the state was made (id %s, now %s): set another `generation` in the pipeline and use an empty state folder", ErrRecordsChanged, in.Topic, was.ID, in.ID)
-			}
+		was := made[i]
+		if was.ID != "" && in.ID != "" && was.ID != in.ID {
+			return fmt.Errorf("node: %w: topic %s was created anew since the state was made (id %s, now %s): set another `generation` in the pipeline and use an empty state folder", ErrRecordsChanged, in.Topic, was.ID, in.ID)
+		}
+		if was.Partitions != in.Partitions && was.Partitions != 0 {
+			return fmt.Errorf("node: %w: topic %s has %d partitions, the state was made with %d: its keys are spread anew; set another `generation` in the pipeline and use an empty state folder, or create the topic with %d partitions", ErrPartitionsChanged, in.Topic, in.Partitions, was.Partitions, was.Partitions)
 		}
 	}
 	for _, q := range n.queues {
@@ -147,11 +148,44 @@ func (n *Node) checkTopics(ctx context.Context) error {
 			q.next = start
 		case q.next > end:
 			return fmt.Errorf("node: %w: %s/%d ends at %d, the state has read up to %d: the topic was created anew or truncated; set another `generation` and use an empty state folder, or restore the topic", ErrRecordsChanged, q.topic, q.ID, end, q.next)
-		case q.next < start && !n.cfg.AcceptGap:
-			return fmt.Errorf("node: %w: %s/%d begins at %d, the state has read up to %d: restore a backup that reaches further, or use --accept-gap to go on without the %d records between (they are counted and published as an advisory)", ErrGap, q.topic, q.ID, start, q.next, start-q.next)
+		case q.next < start:
+			if err := n.checkGap(q); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// checkGap looks at a partition whose log begins after the state's offset: at what the journal's epochs after the checkpoint
+// read of it, and whether what is missing then has been accepted, by them or by the operator.
+func (n *Node) checkGap(q *queue) error {
+	next := q.next
+	err := n.cfg.Journal.Read(n.engine.Number()+1, func(number, _ uint64, payload []byte) error {
+		entry, err := engine.DecodeEntry(payload)
+		if err != nil {
+			return err
+		}
+		for _, s := range entry.Spans {
+			if s.Partition != q.Partition {
+				continue
+			}
+			if s.Count > 0 && s.From < q.start && !n.inputs[q.Input].Catalog {
+				return fmt.Errorf("node: %w: %s/%d begins at %d, the journal's epoch %d read from %d on and no checkpoint holds it: it can't be run again; restore the topic's records, or start with an empty state folder and --adopt to build the state from what the topics still hold", ErrGap, q.topic, q.ID, q.start, number, s.From)
+			}
+			next = s.To
+		}
+		for _, g := range entry.Gaps {
+			if g.Partition == q.Partition {
+				next = max(next, g.To)
+			}
+		}
+		return nil
+	})
+	if err != nil || next >= q.start || n.cfg.AcceptGap {
+		return err
+	}
+	return fmt.Errorf("node: %w: %s/%d begins at %d, the state has read up to %d: restore a backup that reaches further, or use --accept-gap to go on without the %d records between (they are counted and published as an advisory)", ErrGap, q.topic, q.ID, q.start, next, q.start-next)
 }
 
 // takeLease reads the marker, checks that journal and marker belong together and writes the marker anew under our name.
@@ -174,7 +208,10 @@ func (n *Node) takeLease(ctx context.Context) error {
 				return err
 			}
 			n.log.Warn("adopting the stream: decisions whose ids it holds are not published again", zap.Error(err))
-			o.adopted, o.marker.Floor, o.marker.Epoch = true, 0, 0
+			o.marker.Adopted, o.marker.Epoch = true, 0
+		}
+		if o.marker.Adopted { // by this start or an earlier one: any decision may be in the stream
+			o.adopted, o.marker.Floor = true, 0
 		}
 	}
 	o.marker.JournalID, o.marker.Owner, o.marker.LeaseMS, o.marker.Released = n.cfg.Journal.Header().ID, n.cfg.Owner, n.cfg.Lease.Milliseconds(), false
@@ -188,14 +225,19 @@ func (n *Node) takeLease(ctx context.Context) error {
 		if errors.Is(err, streams.ErrFenced) || ctx.Err() != nil {
 			return err
 		}
-		if err := n.sleep(ctx, "nats", err); err != nil {
+		if err := n.sleep(ctx, waitNATS, "", err); err != nil {
 			return err
 		}
 	}
-	if o.recovery, err = o.stored(ctx, o.marker.Floor); err != nil {
-		return err
+	for {
+		if o.recovery, err = o.stored(ctx, o.marker.Floor); err == nil {
+			break
+		}
+		if err := n.sleep(ctx, waitNATS, "", err); err != nil {
+			return err
+		}
 	}
-	n.waitFor("")
+	n.waitOver(waitNATS)
 	n.syncedTo.Store(n.cfg.Journal.Synced())
 	return nil
 }
@@ -205,7 +247,7 @@ func (n *Node) readMarker(ctx context.Context) (m streams.Marker, seq uint64, ok
 		if m, seq, ok, err = n.cfg.Stream.LastMarker(ctx); err == nil || ctx.Err() != nil {
 			return m, seq, ok, err
 		}
-		if err := n.sleep(ctx, "nats", err); err != nil {
+		if err := n.sleep(ctx, waitNATS, "", err); err != nil {
 			return m, 0, false, err
 		}
 	}
@@ -225,9 +267,10 @@ func (n *Node) waitLease(ctx context.Context, m streams.Marker, seq uint64) (str
 		}
 		return m, seq, nil
 	}
+	defer n.waitOver(waitLease)
 	unchanged := n.cfg.Now()
 	for n.cfg.Now().Sub(unchanged) < lease {
-		if err := n.sleep(ctx, "the lease of "+m.Owner, nil); err != nil {
+		if err := n.sleep(ctx, waitLease, "of "+m.Owner, nil); err != nil {
 			return m, seq, err
 		}
 		m2, seq2, _, err := n.readMarker(ctx)
@@ -290,9 +333,6 @@ func (n *Node) recover(fetching, kill context.Context) error {
 			return err
 		}
 	}
-	if err := n.acceptGaps(kill); err != nil {
-		return err
-	}
 	again := n.engine.Number() < last
 	n.startFetchers(fetching, again)
 	if again {
@@ -301,6 +341,9 @@ func (n *Node) recover(fetching, kill context.Context) error {
 		}
 	}
 	n.began = n.engine.Totals()
+	if err := n.acceptGaps(kill); err != nil {
+		return err
+	}
 	if err := n.readCatalogs(kill); err != nil {
 		return err
 	}
@@ -386,25 +429,17 @@ func (n *Node) hearOne(kill context.Context) error {
 	}
 }
 
-// acceptGaps journals the records that the topics no longer hold, as the operator allowed.
+// acceptGaps journals the records that the topics no longer hold, as the operator allowed. It comes after the journal's own
+// epochs: what they read of a partition lies behind the gap, or they have accepted it themselves.
 func (n *Node) acceptGaps(kill context.Context) error {
 	entry := &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli()}
-	if !n.cfg.AcceptGap {
-		return nil
-	}
-	if last, _ := n.cfg.Journal.Last(); n.engine.Number() < last {
-		return nil // the journal's own epochs come first
-	}
 	for _, q := range n.queues {
-		start, _, err := n.cfg.Source.Offsets(kill, q.topic, q.ID)
-		if err != nil {
-			return err
+		if q.next >= q.start {
+			continue
 		}
-		if q.next < start {
-			n.log.Warn("records are lost and the loss is accepted", zap.String("topic", q.topic), zap.Int32("partition", q.ID), zap.Int64("from", q.next), zap.Int64("to", start))
-			entry.Gaps = append(entry.Gaps, engine.Gap{Partition: q.Partition, From: q.next, To: start})
-			q.next = start
-		}
+		n.log.Warn("records are lost and the loss is accepted", zap.String("topic", q.topic), zap.Int32("partition", q.ID), zap.Int64("from", q.next), zap.Int64("to", q.start))
+		entry.Gaps = append(entry.Gaps, engine.Gap{Partition: q.Partition, From: q.next, To: q.start})
+		q.skipTo(q.start)
 	}
 	if len(entry.Gaps) == 0 {
 		return nil
@@ -415,15 +450,20 @@ func (n *Node) acceptGaps(kill context.Context) error {
 func (n *Node) startFetchers(ctx context.Context, customersToo bool) {
 	for _, q := range n.queues {
 		if customersToo || n.inputs[q.Input].Catalog {
-			go n.fetch(ctx, q, q.next)
+			n.startFetcher(ctx, q)
 		}
 	}
+}
+
+func (n *Node) startFetcher(ctx context.Context, q *queue) {
+	q.alive = n.cfg.Now()
+	go n.fetch(ctx, q, max(q.next, q.start)) // what lies before start is gone: checkGap has seen to it
 }
 
 func (n *Node) startCustomerFetchers(ctx context.Context) {
 	for _, q := range n.queues {
 		if !n.inputs[q.Input].Catalog {
-			go n.fetch(ctx, q, q.next)
+			n.startFetcher(ctx, q)
 		}
 	}
 }
@@ -498,7 +538,7 @@ func (n *Node) changeSetup(kill, fetching context.Context) error {
 				q.stopAt = end
 			}
 			n.queues = append(n.queues[:len(n.queues):len(n.queues)], q)
-			go n.fetch(fetching, q, start)
+			n.startFetcher(fetching, q)
 		}
 	}
 	entry := &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli(), Setup: &n.cfg.Setup}

@@ -34,22 +34,24 @@ type Node struct {
 	marks    chan struct{}
 
 	calls    chan call
-	commands []pendingCommand
+	commands []pendingCommand // to be journalled with the next cut
+	ordered  []pendingCommand // in the epoch being folded
 
 	check        *runningCheckpoint
 	checkEnded   chan checkpointEnd
 	lastCheck    time.Time
 	eventsAtLast int64
-	checked      uint64 // epoch of the last complete checkpoint
+	checked      uint64 // epoch of the last complete checkpoint that this process took
 	noRoom       bool   // the last one failed for want of disk space
 	failures     chan error
-	lastRecord   []time.Time // by shard: when its last record was folded
+	completing   sync.WaitGroup // of the checkpoint
+	lastRecord   []time.Time    // by shard: when its last record was folded
 	ticked       time.Time
 	began        engine.Counts
 
 	metrics *Metrics
 	work    work
-	waiting atomic.Value // string: what the node waits for
+	waits   waits
 	step_   func(string)
 }
 
@@ -69,7 +71,6 @@ func New(cfg Config) *Node {
 	n := &Node{cfg: cfg, log: cfg.Log, arrivals: make(chan arrival, 16), freeEvents: make(chan []streams.Event, 64),
 		appended: make(chan struct{}, 1), synced: make(chan struct{}, 1), marks: make(chan struct{}, 1),
 		calls: make(chan call), checkEnded: make(chan checkpointEnd, 1), failures: make(chan error, 4), metrics: newMetrics(), step_: cfg.Step}
-	n.waiting.Store("")
 	return n
 }
 
@@ -88,6 +89,8 @@ func (n *Node) Run(ctx, kill context.Context) error {
 	}
 	var background sync.WaitGroup
 	defer background.Wait()
+	defer cancel()
+	defer n.completing.Wait()
 	defer cancel()
 	background.Go(func() { n.fail(n.syncJournal(kill)) })
 	published := make(chan error, 1)
@@ -149,10 +152,11 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		}
 		waiting := n.waitingRecords()
 		if n.noRoom {
-			waiting = 0 // nothing is taken in until the disk has room for a checkpoint
+			waiting = 0
 		}
 		full := waiting >= n.cfg.EpochEvents
-		if len(n.commands) > 0 || full || waiting > 0 && lingering || n.tickDue() {
+		// Nothing is taken in until the disk has room for a checkpoint.
+		if !n.noRoom && (len(n.commands) > 0 || full || waiting > 0 && lingering || n.tickDue()) {
 			lingering = false
 			progress, err := n.epoch(kill)
 			if err != nil {
@@ -176,6 +180,7 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		case <-linger.C:
 			lingering = true
 		case <-tick.C:
+			n.watchKafka()
 			if err := n.tendCheckpoint(kill); err != nil {
 				return err
 			}
@@ -224,6 +229,7 @@ func (n *Node) hear(a arrival) error {
 		return fmt.Errorf("node: read %s: %w", a.queue.describe(), a.err)
 	}
 	a.queue.hear(a)
+	a.queue.alive = n.cfg.Now()
 	return nil
 }
 
@@ -290,31 +296,17 @@ func (n *Node) append(kill context.Context, ep *engine.Epoch) (hash uint64, err 
 		if !errors.Is(err, state.ErrNoSpace) {
 			return 0, err
 		}
-		if err := n.sleep(kill, "disk space for the journal", err); err != nil {
+		if err := n.sleep(kill, waitJournal, "", err); err != nil {
 			return 0, err
 		}
 	}
-	n.waitFor("")
+	n.waitOver(waitJournal)
 	n.step("journal appended")
 	select {
 	case n.appended <- struct{}{}:
 	default:
 	}
 	return hash, nil
-}
-
-// sleep waits a second because of err, saying what for.
-func (n *Node) sleep(kill context.Context, what string, err error) error {
-	if n.waiting.Load() != what {
-		n.log.Warn("waiting for "+what, zap.Error(err))
-	}
-	n.waitFor(what)
-	select {
-	case <-time.After(time.Second):
-		return nil
-	case <-kill.Done():
-		return kill.Err()
-	}
 }
 
 func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
@@ -330,10 +322,10 @@ func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
 	n.release(ep.Runs)
 	n.metrics.folded(ep, out, n.cfg.Now().Sub(started))
 	n.metrics.gauge(n, started)
-	for _, c := range n.commands {
+	for _, c := range n.ordered {
 		close(c.done)
 	}
-	n.commands = n.commands[:0]
+	n.ordered = n.ordered[:0]
 	if err := n.handOut(kill, &epochOut{out: out, hash: hash, offsets: n.offsets(), cutAt: started}); err != nil {
 		return err
 	}
@@ -402,10 +394,11 @@ func (n *Node) syncJournal(kill context.Context) error {
 			if !errors.Is(err, state.ErrNoSpace) {
 				return err
 			}
-			if err := n.sleep(kill, "disk space for the journal", err); err != nil {
+			if err := n.sleep(kill, waitJournal, "", err); err != nil {
 				return nil
 			}
 		}
+		n.waitOver(waitJournal)
 		n.step("journal synced")
 		n.syncedTo.Store(n.cfg.Journal.Synced())
 		select {
@@ -423,11 +416,6 @@ func (n *Node) nudgeMarks() {
 	default:
 	}
 }
-
-func (n *Node) waitFor(what string) { n.waiting.Store(what) }
-
-// Waiting says what the node waits for, or "".
-func (n *Node) Waiting() string { return n.waiting.Load().(string) }
 
 // Do runs f with the engine between two epochs.
 func (n *Node) Do(ctx context.Context, f func(e *engine.Engine)) error {
