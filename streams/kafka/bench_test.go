@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -114,9 +115,10 @@ func filled(b *testing.B, addr string, records int, codec string) (*kafka.Client
 		b.Fatal(err)
 	}
 	defer p.Close()
-	key, text := make([]byte, 0, 16), bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog "), 6)
+	key, value := []byte("u0000000"), bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog "), 6)[:222]
 	for i := range records {
-		rec := kafka.Record{Key: fmt.Appendf(key[:0], "u%06d", i%100_000), Value: fmt.Appendf(nil, "%09d %s", i, text[:212])}
+		rec := kafka.Record{Key: strconv.AppendInt(key[:1], int64(1_000_000+i%100_000), 10), Value: value}
+		strconv.AppendInt(value[:0], int64(100_000_000+i), 10)
 		if err := p.Send(ctx, &rec); err != nil {
 			b.Fatal(err)
 		}

@@ -7,17 +7,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/sasl"
 	"go.uber.org/zap"
-)
-
-// How long to wait between attempts: doubling from the first to the second.
-const (
-	firstPause = 20 * time.Millisecond
-	lastPause  = time.Second
 )
 
 // Client speaks to one Kafka cluster. It holds no connection of its own: fetchers and producers have theirs, everything else
@@ -27,6 +20,9 @@ type Client struct {
 	mechanism sasl.Mechanism
 	log       *zap.Logger
 	seed      atomic.Uint32 // the broker of cfg.Brokers that answered last
+
+	mu      sync.Mutex
+	waiting map[*waiter]string // what is waited for now, by whom
 }
 
 // Open checks the settings and waits until a broker answers. It fails at once for what waiting can't cure: wrong settings, refused
@@ -40,7 +36,7 @@ func Open(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("streams/kafka: %w", err)
 	}
-	c := &Client{cfg: cfg, mechanism: mechanism, log: log}
+	c := &Client{cfg: cfg, mechanism: mechanism, log: log, waiting: make(map[*waiter]string)}
 	err = c.insist(ctx, "connect", func(ctx context.Context) error {
 		cn, err := c.anyBroker(ctx)
 		if err != nil {
@@ -75,57 +71,6 @@ func (c *Client) insist(ctx context.Context, what string, op func(context.Contex
 			return fmt.Errorf("streams/kafka: %s: %w", what, err)
 		}
 	}
-}
-
-// waiter is one spell of waiting for something to be cured by time. It says so once per cause and pauses longer each time.
-type waiter struct {
-	client *Client
-	what   string
-	told   atomic.Pointer[string]
-	next   time.Duration
-	since  time.Time
-}
-
-// pause tells why and waits. It returns the error with which it began when ctx ends first.
-func (w *waiter) pause(ctx context.Context, err error) error {
-	text := "kafka: " + w.what + ": waiting: " + err.Error()
-	if w.next == 0 {
-		w.next, w.since = firstPause, time.Now()
-	}
-	// The first attempt to reconnect is made in silence: brokers close idle connections as a matter of course.
-	if old := w.told.Load(); w.next > firstPause && (old == nil || *old != text) {
-		w.told.Store(&text)
-		w.client.cfg.Waiting(text)
-		if old == nil {
-			w.client.log.Warn("waiting for Kafka", zap.String("to", w.what), zap.Error(err))
-		}
-	}
-	timer := time.NewTimer(w.next)
-	defer timer.Stop()
-	w.next = min(2*w.next, lastPause)
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("%w while waiting: %w", context.Cause(ctx), err)
-	case <-timer.C:
-		return nil
-	}
-}
-
-// over ends the spell.
-func (w *waiter) over() {
-	if w.told.Swap(nil) != nil {
-		w.client.cfg.Waiting("")
-		w.client.log.Info("Kafka is back", zap.String("to", w.what), zap.Duration("after", time.Since(w.since)))
-	}
-	w.next = 0
-}
-
-// text says what is waited for, "" for nothing.
-func (w *waiter) text() string {
-	if t := w.told.Load(); t != nil {
-		return *t
-	}
-	return ""
 }
 
 // anyBroker connects to the first of the configured brokers that answers, beginning with the one that did last time.

@@ -43,8 +43,8 @@ type Config struct {
 	Patience time.Duration
 	// Dial opens the connections to brokers, e.g. through a proxy. nil: TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Waiting is told what the client waits for when something fails that time may cure, and "" once it goes on. It is
-	// called by the goroutine that waits: it must be quick and may be called concurrently. May be nil.
+	// Waiting is told what the client waits for when something fails that time may cure, and "" once nothing is waited for any
+	// more; it is what Client.Waiting returns. It must be quick and not call the client. May be nil.
 	Waiting func(what string)
 }
 

@@ -180,7 +180,7 @@ func testRecreated(t *testing.T, r *rig) {
 	if err := r.client.CreateTopic(t.Context(), topic, 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Fetch(within(t, 20*time.Second)); !errors.Is(err, kafka.ErrTopicRecreated) {
+	if _, err := f.Fetch(within(t, patience)); !errors.Is(err, kafka.ErrTopicRecreated) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -197,7 +197,7 @@ func testAborted(t *testing.T, r *rig) {
 		}
 	}
 	end := func(cl *kgo.Client, commit kgo.TransactionEndTry) {
-		if err := cl.EndTransaction(within(t, 30*time.Second), commit); err != nil {
+		if err := cl.EndTransaction(within(t, patience), commit); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -265,7 +265,7 @@ func testCompacted(t *testing.T, r *rig) {
 		r.write(cl, topic, &kgo.Record{Key: fmt.Appendf(nil, "k%d", i%3), Value: fmt.Append(nil, i)})
 	}
 	// Every look writes another record, so that segments roll and the cleaner has something to do.
-	for deadline := time.Now().Add(50 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		r.write(cl, topic, &kgo.Record{Key: []byte("filler"), Value: []byte("x")})
 		r.compact()
 		start, end, err := r.client.Offsets(t.Context(), topic, 0)
@@ -275,7 +275,7 @@ func testCompacted(t *testing.T, r *rig) {
 		var got []streams.Record
 		f := r.fetcher(topic, start)
 		for next := start; next < end; {
-			b, err := f.Fetch(within(t, 20*time.Second))
+			b, err := f.Fetch(within(t, patience))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -308,7 +308,7 @@ func testRestart(t *testing.T, r *rig) {
 		err   error
 	}
 	answers := make(chan answer)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, patience)
 	go func() {
 		defer close(answers)
 		for {

@@ -64,7 +64,7 @@ func TestRealSecurity(t *testing.T) {
 
 func testSecurity(t *testing.T, s secured) {
 	try := func(t *testing.T, cfg kafka.Config) error {
-		client, err := kafka.Open(within(t, 30*time.Second), cfg, zaptest.NewLogger(t))
+		client, err := kafka.Open(within(t, patience), cfg, zaptest.NewLogger(t))
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func TestOpenWaits(t *testing.T) {
 	l.Close()
 	said := make(chan string, 100)
 	opened := make(chan error, 1)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, patience)
 	go func() {
 		_, err := kafka.Open(ctx, kafka.Config{Brokers: []string{addr}, Waiting: func(what string) { said <- what }}, zaptest.NewLogger(t))
 		opened <- err

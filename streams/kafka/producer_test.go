@@ -28,7 +28,7 @@ func init() {
 
 func (r *rig) producer(topic string, cfg kafka.ProducerConfig) *kafka.Producer {
 	r.t.Helper()
-	p, err := r.client.Producer(within(r.t, 30*time.Second), topic, cfg)
+	p, err := r.client.Producer(within(r.t, patience), topic, cfg)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func (r *rig) producer(topic string, cfg kafka.ProducerConfig) *kafka.Producer {
 func (r *rig) send(p *kafka.Producer, records ...kafka.Record) {
 	r.t.Helper()
 	for i := range records {
-		if err := p.Send(within(r.t, 30*time.Second), &records[i]); err != nil {
+		if err := p.Send(within(r.t, patience), &records[i]); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func (r *rig) send(p *kafka.Producer, records ...kafka.Record) {
 
 func (r *rig) flush(p *kafka.Producer) {
 	r.t.Helper()
-	if err := p.Flush(within(r.t, 60*time.Second)); err != nil {
+	if err := p.Flush(within(r.t, patience)); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -134,14 +134,14 @@ func testProduceOnce(t *testing.T, r *rig) {
 	defer p.Close()
 	const n = 4000
 	for i := range n {
-		if err := p.SendTo(within(t, 30*time.Second), int32(i%2), &kafka.Record{Value: fmt.Append(nil, i)}); err != nil {
+		if err := p.SendTo(within(t, patience), int32(i%2), &kafka.Record{Value: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 		if i%400 == 0 {
 			conns.cut() // answers under way are lost
 		}
 	}
-	if err := p.Flush(within(t, 60*time.Second)); err != nil {
+	if err := p.Flush(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	for part := range int32(2) {
@@ -199,7 +199,7 @@ func testLinger(t *testing.T, r *rig) {
 func testGroup(t *testing.T, r *rig) {
 	topic := r.topic(2, nil)
 	group := "g-" + topic
-	if err := r.client.CommitGroup(within(t, 30*time.Second), group, map[string]map[int32]int64{topic: {0: 17, 1: 4}}); err != nil {
+	if err := r.client.CommitGroup(within(t, patience), group, map[string]map[int32]int64{topic: {0: 17, 1: 4}}); err != nil {
 		t.Fatal(err)
 	}
 	req := kmsg.NewPtrOffsetFetchRequest()

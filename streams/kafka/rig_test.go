@@ -100,12 +100,15 @@ func realRig(t *testing.T, addr string) *rig {
 
 func open(t *testing.T, cfg kafka.Config) *kafka.Client {
 	t.Helper()
-	client, err := kafka.Open(within(t, 30*time.Second), cfg, zaptest.NewLogger(t))
+	client, err := kafka.Open(within(t, patience), cfg, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
 }
+
+// patience is how long a step may take on a machine that has much else to do.
+const patience = 3 * time.Minute
 
 // within returns a context of the test that ends after d.
 func within(t *testing.T, d time.Duration) context.Context {
@@ -120,11 +123,11 @@ func (r *rig) topic(partitions int, config map[string]string) string {
 	var id [4]byte
 	rand.Read(id[:])
 	name := "t-" + hex.EncodeToString(id[:])
-	if err := r.client.CreateTopic(within(r.t, 30*time.Second), name, partitions, config); err != nil {
+	if err := r.client.CreateTopic(within(r.t, patience), name, partitions, config); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		r.client.DeleteTopic(ctx, name)
 	})
@@ -150,7 +153,7 @@ func (r *rig) write(cl *kgo.Client, topic string, records ...*kgo.Record) {
 	for _, rec := range records {
 		rec.Topic = topic
 	}
-	if err := cl.ProduceSync(within(r.t, 30*time.Second), records...).FirstErr(); err != nil {
+	if err := cl.ProduceSync(within(r.t, patience), records...).FirstErr(); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -158,7 +161,7 @@ func (r *rig) write(cl *kgo.Client, topic string, records ...*kgo.Record) {
 // read fetches partition 0 until it has n records.
 func (r *rig) read(f *kafka.Fetcher, n int) []streams.Record {
 	r.t.Helper()
-	ctx := within(r.t, 30*time.Second)
+	ctx := within(r.t, patience)
 	var all []streams.Record
 	for len(all) < n {
 		b, err := f.Fetch(ctx)
@@ -187,7 +190,7 @@ func (r *rig) deleteRecords(cl *kgo.Client, topic string, before int64) {
 	rp.Offset = before
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	res, err := req.RequestWith(within(r.t, 10*time.Second), cl)
+	res, err := req.RequestWith(within(r.t, patience), cl)
 	if err != nil {
 		r.t.Fatal(err)
 	}
