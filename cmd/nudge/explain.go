@@ -28,6 +28,9 @@ propensity, what was withheld and why. It needs no running node.`,
   nudge explain --event shop.clickstream-3-81273.home.0    with the event that caused it, from Kafka`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := deciderOf(args[0]); err != nil {
+				return err
+			}
 			config, err := at.config()
 			if err != nil {
 				return err
@@ -63,13 +66,22 @@ propensity, what was withheld and why. It needs no running node.`,
 	return cmd
 }
 
-// findDecision looks a decision up by its id, which names its decider.
-func findDecision(ctx context.Context, stream *nats.Stream, id string) (nats.Stored, error) {
+// deciderOf is the name of the decider in the id of a decision.
+func deciderOf(id string) (string, error) {
 	parts := strings.Split(id, ".")
 	if len(parts) < 4 || !streams.ValidToken(parts[len(parts)-2]) {
-		return nats.Stored{}, usagef("%q is no id of a decision: want one such as shop.clickstream-3-81273.home.0", id)
+		return "", usagef("%q is no id of a decision: want one such as shop.clickstream-3-81273.home.0", id)
 	}
-	m, ok, err := stream.Find(ctx, stream.DecisionFilter("", parts[len(parts)-2], ""), id)
+	return parts[len(parts)-2], nil
+}
+
+// findDecision looks a decision up by its id.
+func findDecision(ctx context.Context, stream *nats.Stream, id string) (nats.Stored, error) {
+	name, err := deciderOf(id)
+	if err != nil {
+		return nats.Stored{}, err
+	}
+	m, ok, err := stream.Find(ctx, stream.DecisionFilter("", name, ""), id)
 	if err == nil && !ok {
 		err = fmt.Errorf("no decision %s in the stream %s: it was never published, has outlived its time there, or its customer was erased", id, stream.Name())
 	}

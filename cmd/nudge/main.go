@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,10 +52,20 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
   nudge tail                                   watch decisions, in words
   nudge inspect customer u-42                  what is known of a customer
   nudge replay LOG -c shop.yaml --out OUT      what would it have decided?`,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+				err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(like, " or "))
+			}
+			return err
+		},
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
 	}
 	root.SetIn(c.in)
 	root.SetOut(c.out)
@@ -61,7 +73,10 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	level := root.PersistentFlags().String("log-level", "info", "what is logged at least: debug, info, warn, error")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return usageError{err}
+		}
 		l, err := zapcore.ParseLevel(*level)
 		if err != nil {
 			return usagef("--log-level %s: want debug, info, warn or error", *level)

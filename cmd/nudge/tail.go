@@ -16,14 +16,14 @@ func (c *cli) tailCommand() *cobra.Command {
 	var at place
 	var kind, name, user, lang string
 	var since time.Duration
-	var all, asJSON bool
+	var all, untilNow, asJSON bool
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print decisions in words as they are published",
 		Example: `  nudge tail                            every decision, from now on
   nudge tail --since 1h --kind coupon   coupons of the last hour, then from now on
-  nudge tail --user u-42 --all --json   everything that was decided for a customer, as published
+  nudge tail --user u-42 --until-now --json   everything that was decided for a customer, as published
   nudge tail --nats nats://127.0.0.1:4333 -n 10`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +42,11 @@ func (c *cli) tailCommand() *cobra.Command {
 				from = nats.From{Time: time.Now().Add(-since)}
 			}
 			filter := stream.DecisionFilter(kind, name, string(streams.EncodeToken(nil, user)))
-			err = stream.Tail(ctx, filter, from, func(m nats.Stored) error {
+			read := stream.Tail
+			if untilNow {
+				read = stream.Scan
+			}
+			err = read(ctx, filter, from, func(m nats.Stored) error {
 				if err := c.printDecision(m, lang, asJSON); err != nil {
 					return err
 				}
@@ -64,6 +68,7 @@ func (c *cli) tailCommand() *cobra.Command {
 	f.StringVar(&user, "user", "", "only this customer, known or anonymous")
 	f.DurationVar(&since, "since", 0, "begin with those published so long ago")
 	f.BoolVar(&all, "all", false, "begin with the oldest that is kept")
+	f.BoolVar(&untilNow, "until-now", false, "end with the newest; without --since it begins with the oldest")
 	f.IntVarP(&limit, "limit", "n", 0, "end after so many; 0 is never")
 	f.BoolVar(&asJSON, "json", false, "as published, one JSON object on a line")
 	f.StringVar(&lang, "lang", "en", "language of the words: en or zh")

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"nudge/deploy"
+	"nudge/streams/embedded"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"nudge": main}) }
+
+// TestScripts runs testdata/*.txtar. Run one with go test ./cmd/nudge -run TestScripts/NAME. Beside testscript's own there are
+// the commands
+//
+//	exits CODE COMMAND...   run it and expect that exit code
+//	fetch STATUS URL        get it and expect that status; its body is what stdout looks at
+//	brokers                 start an embedded Kafka and NATS, whose addresses are then $KAFKA and $NATS
+//	edit FILE OLD NEW       replace the first OLD in the file
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("HTTP", free.Addr().String()) // free a moment ago: good enough for one script
+			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
+			return errors.Join(free.Close(), os.WriteFile(filepath.Join(env.WorkDir, "shop.yaml"), deploy.Shop, 0o644))
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "fetch": fetch, "brokers": brokers, "edit": edit,
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != want {
+		ts.Fatalf("%q exited with %d, want %d\n[stdout]\n%s[stderr]\n%s", args[1:], code, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fetch STATUS URL")
+	}
+	r, err := http.Get(args[1])
+	ts.Check(err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s", body)
+	if got := strconv.Itoa(r.StatusCode); got != args[0] {
+		ts.Fatalf("%s answered %s, want %s:\n%s", args[1], got, args[0], body)
+	}
+}
+
+func brokers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: brokers")
+	}
+	kafka, err := embedded.StartKafka(ts.MkAbs("brokers/kafka"), 0, nil)
+	ts.Check(err)
+	ts.Defer(kafka.Close)
+	nats, err := embedded.StartNATS(ts.MkAbs("brokers/nats"), 0, nil)
+	ts.Check(err)
+	ts.Defer(nats.Close)
+	ts.Setenv("KAFKA", kafka.Addr())
+	ts.Setenv("NATS", nats.URL())
+}
+
+func edit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	before, after, ok := strings.Cut(text, args[1])
+	if !ok {
+		ts.Fatalf("%s does not hold %q:\n%s", args[0], args[1], text)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(before+args[2]+after), 0o644))
+}
