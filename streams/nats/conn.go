@@ -127,7 +127,10 @@ func (c *Conn) options(cfg Config, waiting func(string)) []client.Option {
 		client.CustomReconnectDelay(delay),
 		client.PingInterval(5 * time.Second),
 		client.MaxPingsOutstanding(2),
-		client.DisconnectErrHandler(func(_ *client.Conn, err error) {
+		client.DisconnectErrHandler(func(nc *client.Conn, err error) {
+			if nc.IsClosed() {
+				return // by ourselves: ClosedHandler does the rest
+			}
 			c.connectionChanged()
 			c.sessionEnds()
 			c.unsure(fmt.Errorf("connection lost: %w", cause(err)))
