@@ -3,27 +3,19 @@ package engine
 // cache holds the customers of a shard that are in memory: all that changed since the last complete checkpoint, and
 // as many others as its budget allows. What is in it changes no result, only how often the store is asked.
 type cache struct {
-	known, anon map[string]*customer // by id
-	all         []*customer          // in the order of the hand
-	hand        int
-	bytes       int64
-	dirty       []*customer // changed since the last checkpoint began
-	pending     []*customer // of the checkpoint in progress, still to be written
-	inFlight    []*customer // of the checkpoint in progress, all
+	index    index
+	all      []*customer // in the order of the hand
+	hand     int
+	bytes    int64
+	dirty    []*customer // changed since the last checkpoint began
+	pending  []*customer // of the checkpoint in progress, still to be written
+	inFlight []*customer // of the checkpoint in progress, all
 
 	hits, misses int64
 }
 
-func newCache() cache {
-	return cache{known: map[string]*customer{}, anon: map[string]*customer{}}
-}
-
 func (h *cache) get(kind byte, id string) *customer {
-	m := h.known
-	if kind == 'a' {
-		m = h.anon
-	}
-	c := m[id]
+	c := h.index.get(kind, id)
 	if c == nil {
 		h.misses++
 		return nil
@@ -34,11 +26,7 @@ func (h *cache) get(kind byte, id string) *customer {
 }
 
 func (h *cache) put(c *customer) {
-	if c.anonymous() {
-		h.anon[c.id()] = c
-	} else {
-		h.known[c.id()] = c
-	}
+	h.index.put(c)
 	c.marks |= markUsed
 	c.size = c.memory()
 	h.bytes += int64(c.size)
@@ -64,11 +52,7 @@ func (h *cache) trim(budget int64) {
 			continue
 		}
 		h.bytes -= int64(c.size)
-		if c.anonymous() {
-			delete(h.anon, c.id())
-		} else {
-			delete(h.known, c.id())
-		}
+		h.index.delete(c)
 		last := len(h.all) - 1
 		h.all[h.hand] = h.all[last]
 		h.all[last] = nil

@@ -102,7 +102,7 @@ func New(cfg Config, p Program, store *state.Store) (*Engine, error) {
 }
 
 func (e *Engine) newShard(i int) *shard {
-	s := &shard{engine: e, number: i, customers: newCache(), baseMS: math.MinInt64, watermarkMS: math.MinInt64, scratch: e.program.NewScratch(i)}
+	s := &shard{engine: e, number: i, baseMS: math.MinInt64, watermarkMS: math.MinInt64, scratch: e.program.NewScratch(i)}
 	s.timers = newTimers(func(fromMS, toMS int64, f func(row []byte)) error {
 		prefix := state.Key(kindTimer, uint16(i), "")
 		from := appendDue(append([]byte{}, prefix...), due{atMS: fromMS})[:len(prefix)+8]

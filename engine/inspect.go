@@ -54,11 +54,7 @@ func (e *Engine) Customers(id string, anonymous bool) ([]CustomerView, error) {
 
 // peek looks a customer up without bringing it into the cache.
 func (s *shard) peek(kind byte, id string) (*customer, error) {
-	cached := s.customers.known
-	if kind == 'a' {
-		cached = s.customers.anon
-	}
-	if c := cached[id]; c != nil {
+	if c := s.customers.index.get(kind, id); c != nil {
 		if c.marks&markGone != 0 {
 			return nil, nil
 		}

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
 )
 
 // child is the environment variable that makes the test binary run a node of that spec instead of tests.
@@ -38,6 +37,10 @@ func runChild(text string) error {
 	var came atomic.Int64
 	step := func(name string) {
 		if name == spec.Stop && came.Add(1) == int64(spec.StopAt) {
+			if spec.Freeze {
+				syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+				return
+			}
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}

@@ -138,7 +138,22 @@ type nodeSpec struct {
 	Lease            time.Duration
 	Live             bool // not until the end
 	Stop             string
-	StopAt           int // at the so manieth time that the step comes
+	StopAt           int  // at the so manieth time that the step comes
+	Freeze           bool // stops with SIGSTOP there, not with SIGKILL
+	Owner            string
+	TakeOver         bool
+	Adopt            bool
+	AcceptGap        bool
+	Generation       string
+	Dedup            time.Duration // the de-duplication window of the stream
+	AckTimeout       time.Duration
+	OutboxBytes      int64
+	JournalBytes     int64
+	SegmentBytes     int64
+	// Waiting is told what brokers are waited for while the node is being opened, Tune changes the node's configuration: both
+	// are for a node in the test's own process.
+	Waiting func(string)       `json:"-"`
+	Tune    func(*node.Config) `json:"-"`
 }
 
 // started is a node of a test with what it stands on.
@@ -153,10 +168,18 @@ type started struct {
 }
 
 func (s *started) Close() {
-	s.publisher.Close()
-	s.conn.Close()
-	s.journal.Close()
-	s.store.Close()
+	if s.publisher != nil {
+		s.publisher.Close()
+	}
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	if s.journal != nil {
+		s.journal.Close()
+	}
+	if s.store != nil {
+		s.store.Close()
+	}
 }
 
 type decisions struct {
@@ -200,20 +223,32 @@ func source(c *kafka.Client) node.Source {
 	}
 }
 
-func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Logger) (*started, error) {
+func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Logger) (_ *started, err error) {
 	s := &started{}
-	var err error
-	if s.kafka, err = kafka.Open(ctx, kafka.Config{Brokers: []string{spec.Brokers.Kafka}, MaxBytes: spec.FetchBytes, MaxWait: 50 * time.Millisecond}, log); err != nil {
+	waiting := spec.Waiting
+	if waiting == nil {
+		waiting = func(string) {}
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.kafka, err = kafka.Open(ctx, kafka.Config{Brokers: []string{spec.Brokers.Kafka}, MaxBytes: spec.FetchBytes, MaxWait: 50 * time.Millisecond, Waiting: waiting}, log); err != nil {
 		return nil, err
 	}
-	setup, err := describe(ctx, s.kafka, testPipeline(spec.App))
+	text := testPipeline(spec.App)
+	if spec.Generation != "" {
+		text = append(text, "\ngeneration: "+spec.Generation+"\n"...)
+	}
+	setup, err := describe(ctx, s.kafka, text)
 	if err != nil {
 		return nil, err
 	}
-	if s.conn, err = nats.Connect(ctx, nats.Config{URL: spec.Brokers.NATS}, log); err != nil {
+	if s.conn, err = nats.Connect(ctx, nats.Config{URL: spec.Brokers.NATS, AckTimeout: spec.AckTimeout, Waiting: waiting}, log); err != nil {
 		return nil, err
 	}
-	if s.stream, err = s.conn.OpenStream(ctx, nats.StreamConfig{App: spec.App}); err != nil {
+	if s.stream, err = s.conn.OpenStream(ctx, nats.StreamConfig{App: spec.App, Dedup: spec.Dedup}); err != nil {
 		return nil, err
 	}
 	if s.publisher, err = s.stream.Publisher(0); err != nil {
@@ -222,13 +257,22 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	if s.store, err = state.Open(spec.Dir, state.Options{App: spec.App}); err != nil {
 		return nil, err
 	}
-	if s.journal, err = state.OpenJournal(s.store.JournalDir(), state.JournalHeader{App: spec.App}, state.JournalOptions{}); err != nil {
+	if s.journal, err = state.OpenJournal(s.store.JournalDir(), state.JournalHeader{App: spec.App}, state.JournalOptions{SegmentBytes: spec.SegmentBytes}); err != nil {
 		return nil, err
 	}
-	s.Node = node.New(node.Config{Setup: setup, Compile: compile, Source: source(s.kafka), Stream: decisions{s.stream, s.conn},
-		Publisher: s.publisher, Store: s.store, Journal: s.journal, Owner: "node-" + spec.Dir, Lease: spec.Lease, EpochEvents: spec.EpochEvents,
+	owner := spec.Owner
+	if owner == "" {
+		owner = "node-" + spec.Dir
+	}
+	cfg := node.Config{Setup: setup, Compile: compile, Source: source(s.kafka), Stream: decisions{s.stream, s.conn},
+		Publisher: s.publisher, Store: s.store, Journal: s.journal, Owner: owner, Lease: spec.Lease, EpochEvents: spec.EpochEvents,
 		CheckpointEvery: spec.CheckpointEvery, CheckpointEvents: spec.CheckpointEvents, Workers: spec.Workers, UntilEnd: !spec.Live,
-		Step: step, Now: time.Now, Log: log})
+		OutboxBytes: spec.OutboxBytes, JournalBytes: spec.JournalBytes, TakeOver: spec.TakeOver, Adopt: spec.Adopt, AcceptGap: spec.AcceptGap,
+		Step: step, Now: time.Now, Log: log}
+	if spec.Tune != nil {
+		spec.Tune(&cfg)
+	}
+	s.Node = node.New(cfg)
 	return s, nil
 }
 
