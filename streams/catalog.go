@@ -105,6 +105,9 @@ func (e *Event) CatalogItem(dst *CatalogItem) *Fault {
 	if !dst.HasMargin && hasCost && dst.HasPrice {
 		dst.Margin, dst.HasMargin = dst.Price-cost, true
 	}
+	if fault == nil && e.currencies != nil {
+		return e.currencies.item(dst)
+	}
 	return fault
 }
 

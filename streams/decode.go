@@ -40,6 +40,9 @@ func ParseFormat(name string) (Format, error) {
 // those buffers.
 type Decoder struct {
 	Strict bool // refuse top-level fields that the schema does not know
+	// Currencies, if given, is what the money of events is turned into. An event in a currency that it does not know is
+	// refused. nil takes money as it is sent.
+	Currencies *Currencies
 
 	format Format
 
@@ -91,10 +94,13 @@ func (d *Decoder) Decode(r *Record, e *Event) *Fault {
 
 // native decodes the JSON text of a native event.
 func (d *Decoder) native(b []byte, e *Event) *Fault {
-	if d.event(b, e) && d.check(b, e) {
-		return nil
+	if !d.event(b, e) || !d.check(b, e) {
+		return d.fault
 	}
-	return d.fault
+	if d.Currencies != nil {
+		return d.Currencies.event(e)
+	}
+	return nil
 }
 
 // CheckTime returns the time of an event that was appended at appendMS, corrected for the skew of the sender's clock as

@@ -57,7 +57,7 @@ func describe(e *Event) string {
 }
 
 // TestDecode runs the text tables in testdata/decode. Each line of a block's input is one record; \xHH stands for a byte
-// and <n*s> for s repeated n times.
+// and <n*s> for s repeated n times. own=CNY USD=7.1 says what money is held in and what a dollar is worth.
 func TestDecode(t *testing.T) {
 	datadriven.Walk(t, "testdata/decode", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
@@ -67,6 +67,7 @@ func TestDecode(t *testing.T) {
 			}
 			d := NewDecoder(format)
 			d.Strict = td.HasArg("strict")
+			d.Currencies = currenciesOf(t, td)
 			var out strings.Builder
 			var e Event
 			for _, line := range strings.Split(td.Input, "\n") {
@@ -102,6 +103,24 @@ func TestDecode(t *testing.T) {
 			return out.String()
 		})
 	})
+}
+
+func currenciesOf(t *testing.T, td *datadriven.TestData) *Currencies {
+	if !td.HasArg("own") {
+		return nil
+	}
+	c := &Currencies{Rates: map[string]int64{}}
+	td.ScanArgs(t, "own", &c.Own)
+	for _, arg := range td.CmdArgs {
+		if currencyCode(arg.Key) {
+			rate, ok := parseMicro([]byte(arg.Vals[0]))
+			if !ok {
+				t.Fatalf("%s: no rate: %s", td.Pos, arg)
+			}
+			c.Rates[arg.Key] = rate
+		}
+	}
+	return c
 }
 
 func expand(t *testing.T, line string) []byte {

@@ -80,11 +80,13 @@ type Event struct {
 	Lines    []Line
 	Value    int64 // millionths; valid if HasValue
 	HasValue bool
-	Currency string // ISO 4217, empty where absent
+	Currency string // ISO 4217 of the money held here, empty where the sender named none
 	Decision string
 	Context  Context
 	Props    Props
 	Unknown  int // top-level fields that the schema does not know
+
+	currencies *Currencies // of a catalogue event: what CatalogItem turns money into; nil for nothing
 }
 
 // Item returns the id of the event's first item, or "".

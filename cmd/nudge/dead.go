@@ -285,7 +285,7 @@ func newDecoder(config *pipeline.Config, topic string) (*streams.Decoder, error)
 		return nil, err
 	}
 	d := streams.NewDecoder(format)
-	d.Strict = in.Strict
+	d.Strict, d.Currencies = in.Strict, config.Currencies()
 	return d, nil
 }
 

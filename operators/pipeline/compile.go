@@ -22,7 +22,7 @@ func Compile(s engine.Setup) (engine.Config, *operators.Program, error) {
 		LatenessMS: c.Time.Lateness.MS(), KeepLateMS: c.Time.KeepLate.MS(), ForgetAfterMS: c.Node.ForgetAfter.MS(),
 		RememberedIDs: c.Node.RememberedIDs, OutageMS: c.Outputs.Decisions.Outage.MS(), CacheBytes: int64(c.Node.Cache),
 	}
-	inputs := c.Topics()
+	inputs, currencies := c.Topics(), c.Currencies()
 	for i, t := range s.Inputs {
 		in := inputs[i]
 		format, err := streams.ParseFormat(in.Format)
@@ -31,7 +31,7 @@ func Compile(s engine.Setup) (engine.Config, *operators.Program, error) {
 		}
 		cfg.Inputs = append(cfg.Inputs, engine.Input{Topic: t, NewDecoder: func() *streams.Decoder {
 			d := streams.NewDecoder(format)
-			d.Strict = in.Strict
+			d.Strict, d.Currencies = in.Strict, currencies
 			return d
 		}})
 	}
@@ -41,4 +41,13 @@ func Compile(s engine.Setup) (engine.Config, *operators.Program, error) {
 // Topics are the topics that are read, in the order in which the engine numbers its inputs. The last one is the catalogue.
 func (c *Config) Topics() []Input {
 	return []Input{c.Inputs.Clickstream, c.Inputs.Reviews, c.Inputs.Catalog}
+}
+
+// Currencies is what money is turned into, and what other currencies are worth.
+func (c *Config) Currencies() *streams.Currencies {
+	rates := make(map[string]int64, len(c.Rates))
+	for name, rate := range c.Rates {
+		rates[name] = int64(rate)
+	}
+	return &streams.Currencies{Own: c.Currency, Rates: rates}
 }
