@@ -106,6 +106,27 @@ func BenchmarkGet(b *testing.B) {
 	})
 }
 
+// BenchmarkCold reads customers at random of whom most were written once, long ago.
+func BenchmarkCold(b *testing.B) {
+	const users = 500_000
+	s := benchStore(b)
+	benchPut(b, s, 0, users, 400)
+	benchPut(b, s, 0, users/10, 400)
+	r := rand.New(rand.NewPCG(1, 2))
+	var key, val []byte
+	b.ResetTimer()
+	start := cpu()
+	for b.Loop() {
+		key = benchKey(key, r.IntN(users))
+		var ok bool
+		var err error
+		if val, ok, err = s.GetCopy(val[:0], key); err != nil || !ok {
+			b.Fatal(ok, err)
+		}
+	}
+	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
 func BenchmarkJournal(b *testing.B) {
 	payload := make([]byte, 4096)
 	for _, sync := range []bool{false, true} {

@@ -174,6 +174,7 @@ type writer struct{ entries []badger.Entry }
 
 // commit writes one batch at the checkpoint's version, synced.
 func (c *Checkpoint) commit(w *writer, b *batch) error {
+	c.s.needed.Store(c.s.need())
 	if err := c.s.checkSpace(); err != nil {
 		return fmt.Errorf("state: checkpoint %d: %w", c.version, err)
 	}

@@ -55,6 +55,9 @@ func (s *Store) Get(key []byte, fn func(val []byte)) (bool, error) {
 		return false, err
 	}
 	defer s.leave(version)
+	if version == 0 {
+		return false, checkKey(key)
+	}
 	return get(db, version, key, fn)
 }
 

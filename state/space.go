@@ -31,16 +31,19 @@ func (s *Store) checkSpace() error {
 	return nil
 }
 
-// need returns the free bytes that Badger may use before it gives any back: memtables on their way to the disk, and one
-// compaction of level 0 into the first level that holds anything.
+// need returns the free bytes that Badger may use before it gives any back: memtables on their way to the disk, one
+// compaction of level 0 into the first level that holds anything, and one of a table into what lies below it.
 func (s *Store) need() int64 {
 	n := s.opt.ReserveBytes + memTablesInFlight*s.opt.MemTableBytes
+	below := int64(0)
 	for _, l := range s.db.Levels() {
 		if l.Level == 0 || l.IsBaseLevel {
 			n += l.Size
+		} else {
+			below = max(below, min(l.Size, 12*l.TargetFileSize))
 		}
 	}
-	return n
+	return n + below
 }
 
 // skipGone drops the error of a file that went away while the folder was walked.

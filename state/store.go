@@ -20,7 +20,6 @@ type Options struct {
 	App   string // the folder is bound to it
 	Build string // written to a fresh folder
 
-	CacheBytes    int64 // blocks of rows kept in memory; 64 MiB
 	MemTableBytes int64 // rows gathered before they become a table, at least 8 MiB; 32 MiB, of which two or three are in memory
 	BacklogBytes  int64 // rows of a checkpoint that wait for the disk, at least half of MemTableBytes; 32 MiB. Beyond it Put waits
 	ReserveBytes  int64 // free disk left alone besides what the store may need in one go; 32 MiB
@@ -33,7 +32,6 @@ type Options struct {
 
 // The defaults of Options.
 const (
-	defaultCache    = 64 << 20
 	defaultMemTable = 32 << 20
 	defaultBacklog  = 32 << 20
 	defaultReserve  = 32 << 20
@@ -48,7 +46,6 @@ func (o Options) withDefaults() Options {
 		}
 		*field = max(*field, least)
 	}
-	set(&o.CacheBytes, defaultCache, 1<<20)
 	set(&o.MemTableBytes, defaultMemTable, minMemTable)
 	set(&o.BacklogBytes, defaultBacklog, o.MemTableBytes/2)
 	set(&o.ReserveBytes, defaultReserve, 0)
@@ -173,10 +170,11 @@ func (s *Store) openDB() error {
 	return nil
 }
 
-// badgerOptions: every value in the LSM tree, every write synced, little memory. Of the sizes tried with
-// BenchmarkCheckpoint these cost the least CPU for what they take: half the memtable or five tables in level 0 cost twice
-// as much in compactions; memtables of 64 MiB saved little more; 15 tables saved a tenth for twice the disk. Snappy pays
-// for itself in bytes not written.
+// badgerOptions: every value in the LSM tree, every write synced, little memory of our own. Chosen by the benchmarks of
+// this package: half the memtable cost up to twice the CPU in compactions; memtables of 64 MiB, or 8 or 15 tables in
+// level 0, saved a tenth at most and took twice as much. Without compression rows are read from the memory map as they
+// lie, and the kernel's page cache is the cache: with snappy and a block cache of 64 MiB a read of a cold row took
+// twice, a scan four times the CPU, for half the disk.
 func (s *Store) badgerOptions(dir string) badger.Options {
 	o := badger.DefaultOptions(dir)
 	o.Logger = badgerLog{s.opt.Logger}
@@ -188,12 +186,13 @@ func (s *Store) badgerOptions(dir string) badger.Options {
 	o.MemTableSize = s.opt.MemTableBytes
 	o.NumMemtables = 1
 	o.NumCompactors = 2
-	o.NumLevelZeroTables = 8
-	o.NumLevelZeroTablesStall = 24
+	o.NumLevelZeroTables = 5
+	o.NumLevelZeroTablesStall = 15
 	o.BaseTableSize = 8 << 20
 	o.BaseLevelSize = 64 << 20
-	o.BlockCacheSize = s.opt.CacheBytes
-	o.Compression = options.Snappy
+	o.BloomFalsePositive = 0.001
+	o.BlockCacheSize = 0
+	o.Compression = options.None
 	return o
 }
 

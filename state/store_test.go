@@ -15,7 +15,7 @@ import (
 )
 
 // small makes memtables rotate after few rows.
-var small = Options{App: "shop", MemTableBytes: minMemTable, CacheBytes: 4 << 20, ReserveBytes: 1 << 20}
+var small = Options{App: "shop", MemTableBytes: minMemTable, ReserveBytes: 1 << 20}
 
 func open(t testing.TB, dir string) *Store {
 	t.Helper()
