@@ -64,9 +64,15 @@ type budgetCollector struct{ o *opened }
 var (
 	budgetSpent = prometheus.NewDesc("nudge_budget_spent", "Granted from a budget, in units of currency.", []string{"budget"}, nil)
 	budgetLimit = prometheus.NewDesc("nudge_budget_limit", "What the budget has, in units of currency.", []string{"budget"}, nil)
+	daySpent    = prometheus.NewDesc("nudge_budget_day_spent", "Granted from a budget today, in units of currency.", []string{"budget"}, nil)
+	dayLimit    = prometheus.NewDesc("nudge_budget_day_limit", "What the budget has for a day, in units of currency.", []string{"budget"}, nil)
 )
 
-func (b budgetCollector) Describe(to chan<- *prometheus.Desc) { to <- budgetSpent; to <- budgetLimit }
+func (b budgetCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{budgetSpent, budgetLimit, daySpent, dayLimit} {
+		to <- d
+	}
+}
 
 func (b budgetCollector) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), statusWithin)
@@ -75,10 +81,22 @@ func (b budgetCollector) Collect(to chan<- prometheus.Metric) {
 	if b.o.look(ctx, func(v *view) error { budgets = v.program.Spent(); return nil }) != nil {
 		return // the node is still recovering, or waits: the other metrics say so
 	}
+	today := time.Now().In(b.o.config.Location()).Format(time.DateOnly)
 	for _, x := range budgets {
-		to <- prometheus.MustNewConstMetric(budgetSpent, prometheus.GaugeValue, x.Spent, x.Name)
+		gauge := func(d *prometheus.Desc, v float64) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, x.Name)
+		}
+		gauge(budgetSpent, x.Spent)
 		if x.Total > 0 {
-			to <- prometheus.MustNewConstMetric(budgetLimit, prometheus.GaugeValue, x.Total, x.Name)
+			gauge(budgetLimit, x.Total)
+		}
+		if x.Daily > 0 {
+			gauge(dayLimit, x.Daily)
+			spent := 0.0 // nothing yet, if the last day on which something was spent is an earlier one
+			if x.Day >= today {
+				spent = x.SpentOnDay
+			}
+			gauge(daySpent, spent)
 		}
 	}
 }

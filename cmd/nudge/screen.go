@@ -35,6 +35,7 @@ type screen struct {
 	fresh  []arrival            // since the last lines
 	counts engine.Counts        // of the engine
 	spent  []operators.Spending // of the engine
+	paused []string             // in the engine
 	lag    int64
 	rate   float64
 	at     time.Time
@@ -114,10 +115,11 @@ func (s *screen) ask(ctx context.Context) bool {
 	defer cancel()
 	var counts engine.Counts
 	var spent []operators.Spending
+	var paused []string
 	var shards []shardAnswer
 	o := s.demo.node
 	if o.look(ctx, func(v *view) error {
-		counts, spent, shards = v.engine.Totals(), v.program.Spent(), v.shards()
+		counts, spent, paused, shards = v.engine.Totals(), v.program.Spent(), v.engine.Paused(), v.shards()
 		return nil
 	}) != nil {
 		return false
@@ -135,7 +137,7 @@ func (s *screen) ask(ctx context.Context) bool {
 	if !s.at.IsZero() {
 		s.rate = float64(counts.Events-s.counts.Events) / now.Sub(s.at).Seconds()
 	}
-	s.counts, s.spent, s.lag, s.at = counts, spent, lag, now
+	s.counts, s.spent, s.paused, s.lag, s.at = counts, spent, paused, lag, now
 	return true
 }
 
@@ -156,6 +158,9 @@ func (s *screen) paint() {
 	fmt.Fprintf(&b, "decisions  %s\n", s.kinds())
 	if w := s.withheld(); w != "" {
 		fmt.Fprintf(&b, "withheld   %s\n", w)
+	}
+	if len(s.paused) > 0 {
+		fmt.Fprintf(&b, "paused     %s\n", strings.Join(s.paused, ", "))
 	}
 	for _, x := range s.spent {
 		fmt.Fprintf(&b, "budget     %s\n", spending(&x))
@@ -241,6 +246,9 @@ func (s *screen) budgets() string {
 	var words []string
 	for _, x := range s.spent {
 		words = append(words, "budget "+spending(&x))
+	}
+	if len(s.paused) > 0 {
+		words = append(words, "paused: "+strings.Join(s.paused, ", "))
 	}
 	return strings.Join(words, ", ")
 }

@@ -113,6 +113,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 		EpochEvents: c.Epoch.Events, EpochWait: time.Duration(c.Epoch.Wait),
 		CheckpointEvery: time.Duration(c.Checkpoint.Every), CheckpointEvents: c.Checkpoint.Events,
 		IdleAfter: time.Duration(c.Time.Idle), Workers: o.workers,
+		StateBytes: int64(c.Node.State), JournalBytes: min(1<<30, int64(c.Node.State)/4),
 		UntilEnd: o.untilEnd, Flush: o.flush, TakeOver: o.takeOver, Adopt: o.adopt, AcceptGap: o.acceptGap,
 		CommitOffsets: func(ctx context.Context, offsets map[string]map[int32]int64) error {
 			return n.kafka.CommitGroup(ctx, "nudge-"+c.App, offsets)
