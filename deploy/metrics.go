@@ -29,6 +29,10 @@ var Metrics = []Metric{
 	{"nudge_memory_bytes", "gauge", nil, "Memory of customers held."},
 	{"nudge_budget_spent", "gauge", []string{"budget"}, "Granted from a budget, in units of currency."},
 	{"nudge_budget_limit", "gauge", []string{"budget"}, "What the budget has, in units of currency."},
+	{"nudge_budget_day_spent", "gauge", []string{"budget"}, "Granted from a budget today, in units of currency."},
+	{"nudge_budget_day_limit", "gauge", []string{"budget"}, "What the budget has for a day, in units of currency."},
+	{"nudge_state_bytes", "gauge", nil, "Bytes of the state folder, journal included, as of the last checkpoint."},
+	{"nudge_state_limit_bytes", "gauge", nil, "limits.state; 0 is no limit."},
 	{"nudge_paused", "gauge", []string{"name"}, "1 while the decider or group is paused."},
 	{"nudge_waiting", "gauge", []string{"what"}, "1 while the node waits for it."},
 }

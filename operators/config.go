@@ -123,7 +123,6 @@ type IgnoreRule struct {
 
 // Limits bound what is kept.
 type Limits struct {
-	Users   int `yaml:"users" allow:"1000.."`
 	Items   int `yaml:"items" allow:"100..16000000"`
 	History int `yaml:"history" allow:"1..200"` // distinct items remembered per customer
 	Cart    int `yaml:"cart" allow:"1..200"`
@@ -132,7 +131,7 @@ type Limits struct {
 
 // SetDefaults fills in what a pipeline need not say.
 func (l *Limits) SetDefaults() {
-	*l = Limits{Users: 5_000_000, Items: 500_000, History: 16, Cart: 20, Bought: 40}
+	*l = Limits{Items: 500_000, History: 16, Cart: 20, Bought: 40}
 }
 
 const day = 24 * time.Hour

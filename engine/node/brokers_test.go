@@ -272,17 +272,23 @@ func (r *running) waiting() string {
 	}
 }
 
+// await waits until something holds, while the node runs.
+func (r *running) await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	await(t, what, func() bool {
+		select {
+		case err := <-r.done:
+			t.Fatalf("the node ended while the test waited for %s: %v", what, err)
+		default:
+		}
+		return holds()
+	})
+}
+
 // awaitWaiting waits until the node says that it waits for a thing.
 func (r *running) awaitWaiting(t testing.TB, what string) {
 	t.Helper()
-	await(t, "the node to wait for "+what, func() bool {
-		select {
-		case err := <-r.done:
-			t.Fatalf("the node ended instead of waiting for %s: %v", what, err)
-		default:
-		}
-		return strings.Contains(r.waiting(), what)
-	})
+	r.await(t, "the node to wait for "+what, func() bool { return strings.Contains(r.waiting(), what) })
 }
 
 // patience is how long a test waits for what must come.

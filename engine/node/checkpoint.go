@@ -23,11 +23,16 @@ type runningCheckpoint struct {
 type checkpointEnd struct {
 	epoch uint64
 	stats state.CheckpointStats
+	size  int64 // of the state folder, when it was complete
 	err   error
 }
 
 // drainRows bounds the rows encoded between two epochs.
 const drainRows = 2000
+
+// mostBacklog bounds the bytes that wait for the disk before encoding pauses. It lies well below what the store takes before
+// it makes the fold wait (state.Options.BacklogBytes).
+const mostBacklog = 16 << 20
 
 // tendCheckpoint begins a checkpoint when one is due and hands over some of its rows.
 func (n *Node) tendCheckpoint(kill context.Context) error {
@@ -70,7 +75,7 @@ func (n *Node) beginCheckpoint() error {
 
 // drain hands rows over; after the last one a goroutine completes the checkpoint.
 func (n *Node) drain(kill context.Context, rows int) {
-	if n.check.to.Backlog() > 64<<20 {
+	if n.check.to.Backlog() > mostBacklog {
 		return // the disk is behind
 	}
 	n.step("checkpoint batch")
@@ -90,6 +95,9 @@ func (n *Node) drain(kill context.Context, rows int) {
 			n.step("checkpoint complete")
 			end.stats, end.err = to.Complete(meta)
 			n.step("checkpoint completed")
+			if end.err == nil {
+				end.size, end.err = n.cfg.Store.SizeOnDisk()
+			}
 		} else {
 			to.Abort()
 		}
@@ -126,6 +134,7 @@ func (n *Node) checkpointEnded(end checkpointEnd) error {
 		n.waitOver(waitCheckpoint)
 	}
 	n.metrics.checkpointed(end, n.cfg.Now())
+	n.sized(end.size)
 	n.log.Debug("checkpoint", zap.Uint64("epoch", end.epoch), zap.Int("rows", end.stats.Rows), zap.Int64("bytes", end.stats.Bytes), zap.Duration("took", end.stats.Took))
 	n.step("trim")
 	// The journal reaches back to the checkpoint before: that is where a power cut that tears this one leaves the store.
@@ -138,6 +147,38 @@ func (n *Node) checkpointEnded(end checkpointEnd) error {
 func (n *Node) checkFailed(err error) {
 	n.noRoom = true
 	n.waitFor(waitCheckpoint, "input is stopped until there is", err)
+}
+
+// measure looks how large the state folder is.
+func (n *Node) measure() error {
+	size, err := n.cfg.Store.SizeOnDisk()
+	if err != nil {
+		return err
+	}
+	n.sized(size)
+	return nil
+}
+
+// sized compares the size of the state folder with what it may be. Beyond that nothing is taken in, for an event-time rule
+// that would make room can't work without events: the operator has to.
+func (n *Node) sized(bytes int64) {
+	n.measured = n.cfg.Now()
+	n.metrics.stateBytes.Set(float64(bytes))
+	limit := n.cfg.StateBytes
+	n.tooLarge = limit > 0 && bytes > limit
+	switch {
+	case n.tooLarge:
+		n.waitFor(waitState, fmt.Sprintf("the state folder has %d MiB, %d are allowed: start again with more, or with a shorter limits.forget_after as well", bytes>>20, limit>>20), nil)
+	case limit > 0 && bytes > limit/10*9:
+		if !n.nearLimit {
+			n.log.Warn("the state folder is nearly as large as limits.state allows; beyond it no input is taken", zap.Int64("bytes", bytes), zap.Int64("limit", limit))
+		}
+		n.nearLimit = true
+		n.waitOver(waitState)
+	default:
+		n.nearLimit = false
+		n.waitOver(waitState)
+	}
 }
 
 // checkpointNow takes a checkpoint of everything folded and waits for it.

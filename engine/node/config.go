@@ -39,6 +39,7 @@ type Config struct {
 	Workers          int // goroutines that fold shards, at most
 	OutboxBytes      int64
 	JournalBytes     int64 // how much of the journal is kept for exports and replays, beyond what recovery needs
+	StateBytes       int64 // of the state folder, journal included; beyond them nothing is taken in. 0 for no limit
 
 	UntilEnd bool // stop at the end offsets found at the start
 	Flush    bool // with UntilEnd: move the watermark to the end of the log, after the last checkpoint

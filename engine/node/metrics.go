@@ -14,24 +14,27 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	events, decisions, dead, ignored                              *prometheus.CounterVec
-	late, duplicates, stale                                       prometheus.Counter
-	lag, headroom                                                 *prometheus.GaugeVec
-	epochEvents, epochDuration                                    prometheus.Histogram
-	checkpointDuration                                            prometheus.Histogram
-	checkpointBytes, memory, cacheHits, cacheMisses, checkpointAt prometheus.Gauge
-	publishLatency                                                prometheus.Histogram
-	paused, waiting                                               *prometheus.GaugeVec
+	events, decisions, dead, ignored                  *prometheus.CounterVec
+	late, duplicates, stale                           prometheus.Counter
+	lag, headroom                                     *prometheus.GaugeVec
+	epochEvents, epochDuration                        prometheus.Histogram
+	checkpointDuration                                prometheus.Histogram
+	checkpointBytes, memory, checkpointAt, stateBytes prometheus.Gauge
+	cacheHits, cacheMisses                            prometheus.Counter
+	publishLatency                                    prometheus.Histogram
+	paused                                            *prometheus.GaugeVec
 
 	ready       atomic.Bool
 	epochs      atomic.Int64
 	checkpoints atomic.Int64
 	workedAt    atomic.Int64 // Unix nanoseconds of the closing checkpoint
 	gaugedAt    time.Time
+	cache       engine.CacheStats // when last gauged
 }
 
-func newMetrics() *Metrics {
+func newMetrics(cfg *Config, waits *waits) *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry()}
+	m.Registry.MustRegister(waits)
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		m.Registry.MustRegister(c)
@@ -72,11 +75,12 @@ func newMetrics() *Metrics {
 	m.checkpointBytes = gauge("nudge_checkpoint_bytes", "Bytes of the last checkpoint.")
 	m.checkpointAt = gauge("nudge_checkpoint_completed_timestamp_seconds", "When the last checkpoint completed.")
 	m.memory = gauge("nudge_memory_bytes", "Estimated memory of customers held.")
-	m.cacheHits = gauge("nudge_cache_hits_total", "Customers found in memory.")
-	m.cacheMisses = gauge("nudge_cache_misses_total", "Customers looked for in the store.")
+	m.stateBytes = gauge("nudge_state_bytes", "Bytes of the state folder, journal included.")
+	m.cacheHits = counter("nudge_cache_hits_total", "Customers found in memory.")
+	m.cacheMisses = counter("nudge_cache_misses_total", "Customers looked for in the store.")
 	m.publishLatency = histogram("nudge_publish_latency_seconds", "From the cut of an epoch to the acknowledgement of its last decision.", 0.0005, 2, 14)
 	m.paused = gauges("nudge_paused", "1 for what is paused.", "name")
-	m.waiting = gauges("nudge_waiting", "1 for what the node waits for.", "what")
+	gauge("nudge_state_limit_bytes", "What the state folder may have; 0 is no limit.").Set(float64(cfg.StateBytes))
 	return m
 }
 
@@ -124,15 +128,12 @@ func (m *Metrics) gauge(n *Node, now time.Time) {
 	}
 	c := n.engine.Cache()
 	m.memory.Set(float64(c.Bytes))
-	m.cacheHits.Set(float64(c.Hits))
-	m.cacheMisses.Set(float64(c.Misses))
+	m.cacheHits.Add(float64(c.Hits - m.cache.Hits))
+	m.cacheMisses.Add(float64(c.Misses - m.cache.Misses))
+	m.cache = c
 	m.paused.Reset()
 	for _, name := range n.engine.Paused() {
 		m.paused.WithLabelValues(name).Set(1)
-	}
-	m.waiting.Reset()
-	for _, what := range n.waits.names() {
-		m.waiting.WithLabelValues(what).Set(1)
 	}
 }
 

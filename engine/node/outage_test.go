@@ -58,9 +58,9 @@ func TestOutages(t *testing.T) {
 			}
 		}
 		r := launch(t, spec, nil)
-		await(t, "a word of Kafka", said("kafka"))
+		r.await(t, "a word of Kafka", said("kafka"))
 		k.start(t)
-		await(t, "a word of NATS", said("NATS"))
+		r.await(t, "a word of NATS", said("NATS"))
 		n.start(t)
 		r.finish(t)
 	})
@@ -70,7 +70,7 @@ func TestOutages(t *testing.T) {
 		r.awaitWaiting(t, "nats")
 		// What is read is bounded by what can be published: the journal stands still before the end of the log.
 		last, since := uint64(0), time.Now()
-		await(t, "the node to stop reading", func() bool {
+		r.await(t, "the node to stop reading", func() bool {
 			if now, _ := r.node.journal.Last(); now != last {
 				last, since = now, time.Now()
 			}

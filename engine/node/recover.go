@@ -97,6 +97,7 @@ func (n *Node) build(setup *engine.Setup) error {
 		return err
 	}
 	n.inputs = cfg.Inputs
+	n.metrics.cache = engine.CacheStats{} // a new engine counts from 0
 	return nil
 }
 

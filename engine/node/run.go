@@ -43,6 +43,9 @@ type Node struct {
 	eventsAtLast int64
 	checked      uint64 // epoch of the last complete checkpoint that this process took
 	noRoom       bool   // the last one failed for want of disk space
+	tooLarge     bool   // the state folder is larger than it may be
+	nearLimit    bool   // nearly so, and it was said
+	measured     time.Time
 	failures     chan error
 	completing   sync.WaitGroup // of the checkpoint
 	lastRecord   []time.Time    // by shard: when its last record was folded
@@ -70,7 +73,8 @@ func New(cfg Config) *Node {
 	cfg = cfg.withDefaults()
 	n := &Node{cfg: cfg, log: cfg.Log, arrivals: make(chan arrival, 16), freeEvents: make(chan []streams.Event, 64),
 		appended: make(chan struct{}, 1), synced: make(chan struct{}, 1), marks: make(chan struct{}, 1),
-		calls: make(chan call), checkEnded: make(chan checkpointEnd, 1), failures: make(chan error, 4), metrics: newMetrics(), step_: cfg.Step}
+		calls: make(chan call), checkEnded: make(chan checkpointEnd, 1), failures: make(chan error, 4), step_: cfg.Step}
+	n.metrics = newMetrics(&n.cfg, &n.waits)
 	return n
 }
 
@@ -137,6 +141,9 @@ func (n *Node) fail(err error) {
 
 // live cuts and folds epochs as records arrive.
 func (n *Node) live(ctx, fetching, kill context.Context) error {
+	if err := n.measure(); err != nil {
+		return err
+	}
 	n.metrics.ready.Store(true)
 	tick := time.NewTicker(min(n.cfg.TickEvery, 100*time.Millisecond))
 	defer tick.Stop()
@@ -150,13 +157,14 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		if n.cfg.UntilEnd && n.allFinished() {
 			return nil
 		}
+		// Nothing is taken in until the disk has room for a checkpoint, and the state is as small as it must be.
+		stopped := n.noRoom || n.tooLarge
 		waiting := n.waitingRecords()
-		if n.noRoom {
+		if stopped {
 			waiting = 0
 		}
 		full := waiting >= n.cfg.EpochEvents
-		// Nothing is taken in until the disk has room for a checkpoint.
-		if !n.noRoom && (len(n.commands) > 0 || full || waiting > 0 && lingering || n.tickDue()) {
+		if !stopped && (len(n.commands) > 0 || full || waiting > 0 && lingering || n.tickDue()) {
 			lingering = false
 			progress, err := n.epoch(kill)
 			if err != nil {
@@ -181,6 +189,12 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 			lingering = true
 		case <-tick.C:
 			n.watchKafka()
+			n.metrics.gauge(n, n.cfg.Now())
+			if n.tooLarge && n.cfg.Now().Sub(n.measured) >= time.Second {
+				if err := n.measure(); err != nil {
+					return err
+				}
+			}
 			if err := n.tendCheckpoint(kill); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -24,6 +25,7 @@ const (
 	waitLease      = "the lease"
 	waitJournal    = "disk space for the journal"
 	waitCheckpoint = "disk space for a checkpoint"
+	waitState      = "a higher limits.state"
 )
 
 // begin says whether the wait is a new one.
@@ -54,11 +56,18 @@ func (w *waits) has(what string) bool {
 	return waiting
 }
 
-// names lists what is waited for, for metrics.
-func (w *waits) names() []string {
+var waitingDesc = prometheus.NewDesc("nudge_waiting", "1 for what the node waits for.", []string{"what"}, nil)
+
+// Describe and Collect make it a metric, which is read when it is asked for: a node that waits may do nothing else.
+func (w *waits) Describe(to chan<- *prometheus.Desc) { to <- waitingDesc }
+
+// Collect is the other half of Describe.
+func (w *waits) Collect(to chan<- prometheus.Metric) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.on))
+	for what := range w.on {
+		to <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, 1, what)
+	}
 }
 
 func (w *waits) String() string {

@@ -114,8 +114,7 @@ type Node struct {
 	RememberedIDs int                `yaml:"remembered_ids" allow:"1..1000"`  // of a customer's events, to know a second one
 	ForgetAfter   operators.Duration `yaml:"forget_after" allow:"1d..3650d"`  // a customer silent for so long is forgotten
 	Cache         Bytes              `yaml:"cache" allow:"16MiB..256GiB"`     // customers held in memory
-	State         Bytes              `yaml:"state" allow:"64MiB..16TiB"`      // on disk; at nine tenths of it the node says so, beyond it takes no more input
-	DeadLetters   Bytes              `yaml:"dead_letters" allow:"1MiB..1TiB"` // kept in the stream; the oldest go first
+	State         Bytes              `yaml:"state" allow:"512MiB..16TiB"`     // on disk, journal included; at nine tenths of it the node says so, beyond it takes no more input
 }
 
 // Checkpoint is when state becomes durable: at whichever comes first.

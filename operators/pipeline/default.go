@@ -29,7 +29,7 @@ func Default() *Config {
 			Replicas: 1, DedupWindow: operators.Duration(10 * time.Minute), Storage: "file", MaxAge: 30 * day, Outage: day,
 		}},
 		Node: Node{
-			RememberedIDs: 32, ForgetAfter: 400 * day, Cache: 512 << 20, State: 40 << 30, DeadLetters: 1 << 30,
+			RememberedIDs: 32, ForgetAfter: 400 * day, Cache: 512 << 20, State: 40 << 30,
 		},
 		Checkpoint: Checkpoint{Every: operators.Duration(10 * time.Second), Events: 1_000_000},
 		Epoch:      Epoch{Events: 4096, Wait: operators.Duration(2 * time.Millisecond)},
