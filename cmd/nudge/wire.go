@@ -63,7 +63,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 		return nil, err
 	}
 	header := state.JournalHeader{App: c.App, Build: build(), CPU: runtime.GOARCH}
-	if n.journal, err = state.OpenJournal(n.store.JournalDir(), header, state.JournalOptions{}); err != nil {
+	if n.journal, err = n.store.OpenJournal(header, state.JournalOptions{}); err != nil {
 		return nil, err
 	}
 	if torn := n.journal.Torn(); torn != nil {

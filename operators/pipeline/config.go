@@ -111,10 +111,10 @@ type Decisions struct {
 
 // Node bounds what a node takes.
 type Node struct {
-	RememberedIDs int                `yaml:"remembered_ids" allow:"1..1000"`  // of a customer's events, to know a second one
-	ForgetAfter   operators.Duration `yaml:"forget_after" allow:"1d..3650d"`  // a customer silent for so long is forgotten
-	Cache         Bytes              `yaml:"cache" allow:"16MiB..256GiB"`     // customers held in memory
-	State         Bytes              `yaml:"state" allow:"512MiB..16TiB"`     // on disk, journal included; at nine tenths of it the node says so, beyond it takes no more input
+	RememberedIDs int                `yaml:"remembered_ids" allow:"1..1000"` // of a customer's events, to know a second one
+	ForgetAfter   operators.Duration `yaml:"forget_after" allow:"1d..3650d"` // a customer silent for so long is forgotten
+	Cache         Bytes              `yaml:"cache" allow:"16MiB..256GiB"`    // customers held in memory
+	State         Bytes              `yaml:"state" allow:"512MiB..16TiB"`    // on disk, journal included; at nine tenths of it the node says so, beyond it takes no more input
 }
 
 // Checkpoint is when state becomes durable: at whichever comes first.
