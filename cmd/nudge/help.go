@@ -1,14 +1,16 @@
 package main
 
-// helpTemplate begins with what a command is and examples to copy; flags come last.
-const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+// helpTemplate begins with what a command is for and examples to copy; flags come last.
+const helpTemplate = `{{.Short}}.{{if .HasExample}}
 
-{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+Examples:
+{{.Example}}{{end}}{{with .Long}}
 
-const usageTemplate = `{{if .HasExample}}Examples:
-{{.Example}}
+{{. | trimTrailingWhitespaces}}{{end}}
 
-{{end}}Usage:{{if .Runnable}}
+{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+
+const usageTemplate = `Usage:{{if .Runnable}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
   {{.CommandPath}} [command]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
 

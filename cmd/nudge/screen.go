@@ -191,11 +191,11 @@ func (s *screen) lines() {
 	defer s.mu.Unlock()
 	fmt.Fprintf(s.out, "%s  events %d, %.0f/s, lag %d; %s; %s; %s\n", since(time.Since(processBegan)), s.counts.Events, s.rate, max(s.lag, 0),
 		s.kinds(), s.budgets(), s.latencies())
-	fresh := s.fresh
-	if n := len(s.latest); len(fresh) == 0 && n > 0 {
-		fresh = s.latest[n-1:]
+	fresh := s.fresh[max(len(s.fresh)-3, 0):]
+	if n := len(s.latest); n > 0 && (len(fresh) == 0 || fresh[len(fresh)-1].d != s.latest[n-1].d) {
+		fresh = append(slices.Clone(fresh), s.latest[n-1])
 	}
-	for _, a := range fresh[max(len(fresh)-4, 0):] {
+	for _, a := range fresh {
 		fmt.Fprintf(s.out, "       %s\n", a.d.Words("en"))
 	}
 	s.fresh = s.fresh[:0]

@@ -21,7 +21,7 @@ func (c *cli) resumeCommand() *cobra.Command {
 func (c *cli) switchCommand(kind, short, long string) *cobra.Command {
 	var at place
 	cmd := &cobra.Command{
-		Use: kind + " NAME", Short: short, Long: strings.TrimSpace(short + ".\n\n" + long), Args: cobra.ExactArgs(1),
+		Use: kind + " NAME", Short: short, Long: long, Args: cobra.ExactArgs(1),
 		Example: "  nudge " + kind + " coupons       all offers\n  nudge " + kind + " cart_rescue   one of them",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := at.config()
