@@ -27,6 +27,7 @@ import (
 
 	"nudge/deploy"
 	"nudge/operators/pipeline"
+	"nudge/streams"
 )
 
 func read(t *testing.T, path string) string {
@@ -534,6 +535,54 @@ func TestGuaranteesShowTheConsumer(t *testing.T) {
 	shown := strings.SplitN(strings.SplitN(read(t, "GUARANTEES.md"), "```go\n", 2)[1], "```", 2)[0]
 	if !strings.HasSuffix(source, shown) {
 		t.Errorf("GUARANTEES.md shows\n%s\nwant the function of consumer_example_test.go", shown)
+	}
+}
+
+// EVENTS.md names all types and reasons, and its examples are what they say they are.
+func TestEventsAreTheContract(t *testing.T) {
+	text := read(t, "EVENTS.md")
+	for _, list := range [][]string{streams.TypeNames(), streams.FaultReasons(),
+		{streams.ReasonHoldout, streams.ReasonConsent, streams.ReasonCooldown, streams.ReasonBudget, streams.ReasonMargin, streams.ReasonStale, streams.ReasonPaused}} {
+		for _, word := range list {
+			if !strings.Contains(text, "`"+word+"`") {
+				t.Errorf("EVENTS.md does not name %s", word)
+			}
+		}
+	}
+	examples := regexp.MustCompile("(?s)```json ?([a-z]*)\n(.*?)\n```").FindAllStringSubmatch(text, -1)
+	kinds := map[string]int{}
+	for _, x := range examples {
+		kind, example := x[1], []byte(x[2])
+		kinds[kind]++
+		switch kind {
+		case "":
+			var e streams.Event
+			d := streams.NewDecoder(streams.Native)
+			d.Strict = true
+			if f := d.Decode(&streams.Record{Value: example}, &e); f != nil {
+				t.Errorf("%s\nis no event: %v", example, f)
+			}
+		case "decision":
+			d, err := streams.ParseDecision(example)
+			if err != nil {
+				t.Errorf("%s\nis no decision: %v", example, err)
+			} else if again := d.AppendJSON(nil); string(again) != string(example) {
+				t.Errorf("EVENTS.md shows\n%s\nit is written as\n%s", example, again)
+			}
+		case "dead":
+			var fields map[string]any
+			if err := json.Unmarshal(example, &fields); err != nil {
+				t.Errorf("%s\nis no dead letter: %v", example, err)
+			}
+			for field := range fields {
+				if !strings.Contains(string((&streams.DeadLetter{Key: []byte("k")}).AppendJSON(nil)), `"`+field+`":`) {
+					t.Errorf("a dead letter has no field %s", field)
+				}
+			}
+		}
+	}
+	if kinds[""] == 0 || kinds["decision"] < 3 || kinds["dead"] == 0 {
+		t.Errorf("EVENTS.md has these examples: %v; want an event, a decision of each kind and a dead letter", kinds)
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package deploy holds what it takes to run nudge: the default pipeline, the image, compose and Kubernetes files, alert
-// rules, the dashboard, and GUARANTEES.md, the page that says what is promised.
+// rules, the dashboard, EVENTS.md, the contract of events and decisions, and GUARANTEES.md, the page that says what is promised.
 //
 // Invariants:
 //
