@@ -69,6 +69,7 @@ type demo struct {
 	feed    *feed.Feed
 	seen    chan *streams.Decision // by the shoppers
 	screen  *screen
+	again   bool // the folder holds an earlier demo: its past is the past
 	latency latency.Histogram
 	appends atomic.Pointer[latency.Appends] // nil until the past is caught up with
 	log     *zap.Logger
@@ -93,8 +94,12 @@ func (c *cli) demo(ctx context.Context, f *demoFlags) (err error) {
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	_, there := os.Stat(filepath.Join(dir, "state"))
+	if there == nil {
+		f.shop.Seed += uint64(time.Now().Unix()) // the same seed would give the same ids of events, which are known already
+	}
 	defer func() { err = errors.Join(err, removeDir()) }()
-	d := &demo{cli: c, log: c.log, seen: make(chan *streams.Decision, 4096)}
+	d := &demo{cli: c, again: there == nil, log: c.log, seen: make(chan *streams.Decision, 4096)}
 	closeLog, err := d.logAside(dir)
 	if err != nil {
 		return err
@@ -158,7 +163,7 @@ func (d *demo) open(ctx context.Context, dir string, shop simulate.Shop) (err er
 	if err != nil {
 		return err
 	}
-	d.feed = &feed.Feed{World: world, Sink: sink, Decisions: d.seen, Now: time.Now}
+	d.feed = &feed.Feed{World: world, Sink: sink, Decisions: d.seen, Now: time.Now, Unsaid: d.again}
 	d.screen = newScreen(d.out, d)
 	return nil
 }
@@ -217,6 +222,7 @@ func (d *demo) openDoors(ctx context.Context, follow func(*latency.Appends)) err
 	if err := d.feed.Past(ctx, time.Now()); err != nil {
 		return err
 	}
+	d.feed.Unsaid = false
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -25,6 +25,8 @@ type Feed struct {
 	Now       func() time.Time
 	// Records is how many are written at most; 0 is no limit.
 	Records int64
+	// Unsaid leaves out what customers do, as long as it is true: the world moves on, only its catalogue is written.
+	Unsaid bool
 
 	written int64
 }
@@ -91,6 +93,9 @@ func (f *Feed) advance(ctx context.Context, toMS int64) error {
 		r, ok := f.World.Until(toMS)
 		if !ok {
 			return f.World.Err()
+		}
+		if f.Unsaid && r.Topic != simulate.Catalog {
+			continue
 		}
 		if err := f.Sink.Send(ctx, &r); err != nil {
 			return err
