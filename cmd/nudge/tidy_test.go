@@ -381,3 +381,38 @@ func TestTidyFileMap(t *testing.T) {
 		t.Errorf("the file map of %s names %s, which is not there: take it out", design, gone)
 	}
 }
+
+// TestTidyPages follows the links of the pages, and looks that every command is in the README's table and every one in it exists.
+func TestTidyPages(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	for _, page := range []string{"README.md", "engine/DESIGN.md", "deploy/EVENTS.md", "deploy/GUARANTEES.md"} {
+		text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(page)))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(top, path.Dir(page), filepath.FromSlash(m[1]))); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+	readme, err := os.ReadFile(filepath.Join(top, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`nudge ([a-z]+)[ `]").FindAllStringSubmatch(string(readme), -1) {
+		named[m[1]] = true
+	}
+	delete(named, "help")
+	for _, cmd := range (&cli{}).root().Commands() {
+		if name := cmd.Name(); !named[name] && !slices.Contains([]string{"completion", "help", "version"}, name) {
+			t.Errorf("README.md does not say what nudge %s is for", name)
+		}
+		delete(named, cmd.Name())
+	}
+	for name := range named {
+		t.Errorf("README.md names nudge %s, which is no command", name)
+	}
+}
