@@ -199,6 +199,9 @@ func (n *Node) takeLease(ctx context.Context) error {
 	last, _ := n.cfg.Journal.Last()
 	o.fromNew, o.upToOld = last+1, 0
 	o.seq = seq
+	if o.another, err = n.cutElsewhere(last); err != nil {
+		return err
+	}
 	if ok {
 		if m, seq, err = n.waitLease(ctx, m, seq); err != nil {
 			return err
@@ -241,6 +244,23 @@ func (n *Node) takeLease(ctx context.Context) error {
 	n.waitOver(waitNATS)
 	n.syncedTo.Store(n.cfg.Journal.Synced())
 	return nil
+}
+
+// cutElsewhere says whether epochs that are to be folded again were cut by another build, or on another kind of CPU. A score of
+// theirs may then differ in its last digit.
+func (n *Node) cutElsewhere(last uint64) (bool, error) {
+	here := n.cfg.Journal.Header()
+	for epoch := n.engine.Number() + 1; epoch <= last; epoch++ {
+		h, err := n.cfg.Journal.HeaderAt(epoch)
+		if err != nil {
+			return false, err
+		}
+		if h != here {
+			n.log.Warn("epochs after the checkpoint were cut by another build; what they have published is compared by id", zap.Uint64("epoch", epoch), zap.String("build", h.Build), zap.String("cpu", h.CPU))
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (n *Node) readMarker(ctx context.Context) (m streams.Marker, seq uint64, ok bool, err error) {

@@ -150,6 +150,7 @@ type nodeSpec struct {
 	OutboxBytes      int64
 	JournalBytes     int64
 	SegmentBytes     int64
+	Build            string // as the journal's header says
 	// Waiting is told what brokers are waited for while the node is being opened, Tune changes the node's configuration: both
 	// are for a node in the test's own process.
 	Waiting func(string)       `json:"-"`
@@ -257,7 +258,7 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	if s.store, err = state.Open(spec.Dir, state.Options{App: spec.App}); err != nil {
 		return nil, err
 	}
-	if s.journal, err = state.OpenJournal(s.store.JournalDir(), state.JournalHeader{App: spec.App}, state.JournalOptions{SegmentBytes: spec.SegmentBytes}); err != nil {
+	if s.journal, err = state.OpenJournal(s.store.JournalDir(), state.JournalHeader{App: spec.App, Build: spec.Build}, state.JournalOptions{SegmentBytes: spec.SegmentBytes}); err != nil {
 		return nil, err
 	}
 	owner := spec.Owner
