@@ -235,10 +235,11 @@ func launch(t testing.TB, spec nodeSpec, step func(string)) *running {
 			r.done <- err
 			return
 		}
-		defer n.Close()
 		r.node = n
 		close(r.opened)
-		r.done <- n.Run(ctx, kill)
+		err = n.Run(ctx, kill)
+		n.Close() // the folder is free when the end is told
+		r.done <- err
 	}()
 	return r
 }
