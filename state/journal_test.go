@@ -128,6 +128,31 @@ func TestJournalRandomOperations(t *testing.T) {
 	}
 }
 
+// Whole segments go while the journal is larger than it may be, but none that is still needed.
+func TestJournalTrimTo(t *testing.T) {
+	j := openJournal(t, t.TempDir(), JournalOptions{SegmentBytes: 1000})
+	for range 50 {
+		appendEntries(t, j, string(make([]byte, 500)))
+	}
+	for _, test := range []struct {
+		before uint64
+		keep   int64
+		first  uint64
+	}{
+		{50, 1 << 20, 1}, // small enough
+		{4, 0, 3},        // two entries to a segment: 3 and 4 share one
+		{50, 10_000, 35},
+		{50, 0, 49},
+	} {
+		if _, err := j.TrimTo(test.before, test.keep); err != nil {
+			t.Fatal(err)
+		}
+		if got := j.First(); got != test.first {
+			t.Errorf("trim before %d, keep %d bytes: want first epoch %d, got %d", test.before, test.keep, test.first, got)
+		}
+	}
+}
+
 // lastEntry returns the path of a closed journal's last segment, its bytes and the offset of its last entry.
 func lastEntry(t *testing.T, dir string) (string, []byte, int64) {
 	t.Helper()
