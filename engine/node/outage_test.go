@@ -65,7 +65,7 @@ func TestOutages(t *testing.T) {
 		r.finish(t)
 	})
 
-	outage(t, k, n, "natskilled", nodeSpec{OutboxBytes: 60_000}, func(t *testing.T, spec nodeSpec) {
+	outage(t, k, n, "natskilled", nodeSpec{OutboxBytes: 5_000}, func(t *testing.T, spec nodeSpec) {
 		r := launch(t, spec, at("publish", 5, func() { n.kill(t) }))
 		r.awaitWaiting(t, "nats")
 		// What is read is bounded by what can be published: the journal stands still before the end of the log.
@@ -147,17 +147,17 @@ func TestDrainAndKill(t *testing.T) {
 	}
 	k, n := newBroker(t, "kafka"), newBroker(t, "nats")
 	outage(t, k, n, "drained", nodeSpec{Live: true, Lease: time.Hour}, func(t *testing.T, spec nodeSpec) {
-		stop := make(chan struct{})
-		r := launch(t, spec, at("published", 6, func() { close(stop) }))
+		stop, drained := make(chan struct{}), make(chan struct{})
+		r := launch(t, spec, at("journal appended", 12, func() { close(stop); <-drained }))
 		<-stop
 		r.drain()
+		close(drained)
 		r.finish(t)
 
 		// The lease was given back: another owner need not wait for it.
 		spec.Owner = "another"
-		killed := make(chan struct{})
-		r = launch(t, spec, at("publish", 3, func() { n.kill(t); close(killed) }))
-		<-killed
+		r = launch(t, spec, at("publish", 3, func() { n.kill(t) }))
+		r.awaitWaiting(t, "nats")
 		r.drain() // with NATS away it can't end cleanly
 		r.awaitWaiting(t, "nats")
 		began := time.Now()

@@ -114,7 +114,7 @@ func (n *Node) sleep(kill context.Context, what, detail string, err error) error
 func (n *Node) watchKafka() {
 	now := n.cfg.Now()
 	for _, q := range n.queues {
-		if !q.alive.IsZero() && !q.finished() && len(q.chunks) < chunksAhead && now.Sub(q.alive) > 2*n.cfg.IdleAfter {
+		if !q.alive.IsZero() && !q.finished() && q.empty() && now.Sub(q.alive) > 2*n.cfg.IdleAfter {
 			n.waitFor(waitKafka, q.describe(), nil)
 			return
 		}
