@@ -22,7 +22,7 @@ type Program interface {
 	// Fire is called when a timer that SetTimer armed is due. The timer is gone by then.
 	Fire(t *Turn, timer Timer)
 	// Merge takes the state of an anonymous customer into that of the known one. Its law (associative, the empty state is
-	// its identity, bounded) is checked by enginetest.
+	// its identity, bounded) is checked by the tests of package operators.
 	Merge(into, from State)
 	// Grant is called at the end of an epoch, one proposal after the other in (shard, position, ordinal) order, after all
 	// shards have folded. It decides by shared state (budgets) whether the proposed decision is shown or withheld, edits
