@@ -244,6 +244,9 @@ func (n *Node) hear(a arrival) error {
 	}
 	a.queue.hear(a)
 	a.queue.alive = n.cfg.Now()
+	if n.waits.has(waitKafka) {
+		n.watchKafka()
+	}
 	return nil
 }
 
