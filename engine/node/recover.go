@@ -212,7 +212,7 @@ func (n *Node) takeLease(ctx context.Context) error {
 				return err
 			}
 			n.log.Warn("adopting the stream: decisions whose ids it holds are not published again", zap.Error(err))
-			o.marker.Adopted, o.marker.Epoch = true, 0
+			o.marker.Adopted, o.marker.Epoch, o.upToOld = true, 0, 0
 		}
 		if o.marker.Adopted { // by this start or an earlier one: any decision may be in the stream
 			o.adopted, o.marker.Floor = true, 0

@@ -277,6 +277,9 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	return s, nil
 }
 
+// shortest is a de-duplication window that leaves the one of a stream as it is.
+const shortest = 100 * time.Millisecond
+
 // published reads the stream: data by id, and how many messages there are.
 func (b brokers) published(t testing.TB, app string) (byID map[string]string, messages int) {
 	t.Helper()
@@ -285,7 +288,7 @@ func (b brokers) published(t testing.TB, app string) (byID map[string]string, me
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	stream, err := conn.OpenStream(t.Context(), nats.StreamConfig{App: app})
+	stream, err := conn.OpenStream(t.Context(), nats.StreamConfig{App: app, Dedup: shortest})
 	if err != nil {
 		t.Fatal(err)
 	}
