@@ -27,7 +27,7 @@ type Marker struct {
 	Owner   string                     `json:"owner"`
 	LeaseMS int64                      `json:"lease_ms"`   // how long the lease lasts from WrittenMS
 	Written int64                      `json:"written_ms"` // the owner's clock; only compared with that of the reader's with a margin
-	// Floor is the highest stream sequence acknowledged before the first message of Epoch+1 was sent.
+	// Floor is the stream sequence of the last message of Epoch, or of an epoch before: all beyond it is of later epochs.
 	Floor uint64 `json:"floor"`
 	// Released is true when the owner has ended cleanly: the lease need not be waited out.
 	Released bool `json:"released,omitempty"`

@@ -20,7 +20,8 @@ type Publisher interface {
 	// Send sends messages; it waits only while too many are unacknowledged. After an error nothing is known of those that
 	// are not acknowledged, and every call fails until Reset.
 	Send(ctx context.Context, m []streams.Message) error
-	// Acked says how many of the messages are acknowledged, all before them too, and the highest sequence among them.
+	// Acked says how many of the messages are acknowledged, all before them too, and the sequence of the last of them. The
+	// sequences of messages sent since Reset follow each other without a gap.
 	Acked() (n, seq uint64)
 	// Notify receives when Acked or Err may have changed.
 	Notify() <-chan struct{}
@@ -49,8 +50,8 @@ type epochOut struct {
 	offsets []int64
 	cutAt   time.Time
 	bytes   int64
-	floor   uint64 // highest sequence acknowledged before its first message was sent
 	upTo    uint64 // number of its last message
+	held    uint64 // sequence of its last message that the stream held already, or 0
 }
 
 // outbox publishes epochs in order and keeps the marker. Its run owns all fields but the atomics and channels.
@@ -64,10 +65,11 @@ type outbox struct {
 
 	bytes     atomic.Int64  // of outputs not yet acknowledged
 	published atomic.Uint64 // epoch of the last marker written
-	floorNow  uint64
+	floor     uint64        // sequence of the last message of done, or of an epoch before: all beyond it is of later epochs
 
 	waiting  []*epochOut // sent and not wholly acknowledged, in order
 	sent     uint64      // number of the last message sent
+	base     uint64      // the same at the last Reset
 	done     *epochOut   // the last epoch that is wholly acknowledged; its messages are given back
 	erased   []string    // customers to be purged before the next marker
 	marker   streams.Marker
@@ -75,11 +77,11 @@ type outbox struct {
 	seq      uint64          // of the marker in its stream
 	marked   time.Time
 	finish   bool
-	recovery map[string]uint64 // ids that the stream held above the floor at the start, with their data's hash
-	upToOld  uint64            // epochs up to here were published before the start
-	fromNew  uint64            // epochs from here on are new
-	adopted  bool              // suppress by id only, for good
-	another  bool              // epochs that are run again were cut by another build: compare them by id
+	recovery map[string]held // what the stream held above the floor at the start and no epoch has given again yet
+	upToOld  uint64          // epochs up to here were published before the start
+	fromNew  uint64          // epochs from here on are new
+	adopted  bool            // suppress by id only, for good
+	another  bool            // epochs that are run again were cut by another build: compare them by id
 }
 
 // markEvery is how often the marker is written at most while epochs are being published.
@@ -147,11 +149,14 @@ func (o *outbox) step(ctx context.Context) error {
 // reap takes note of the epochs that are wholly acknowledged.
 func (o *outbox) reap() {
 	n, seq := o.pub.Acked()
-	o.floorNow = max(o.floorNow, seq)
 	for len(o.waiting) > 0 && o.waiting[0].upTo <= n {
 		o.n.step("acknowledged")
 		o.done = o.waiting[0]
 		o.waiting = o.waiting[1:]
+		o.floor = max(o.floor, o.done.held)
+		if o.done.upTo > o.base {
+			o.floor = max(o.floor, seq-(n-o.done.upTo))
+		}
 		if o.done.out.Epoch >= o.upToOld { // before the last marker of an earlier run it was done then
 			o.erased = append(o.erased, o.done.out.Erased...)
 		}
@@ -179,7 +184,6 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 			return err
 		}
 	}
-	e.floor = o.floorNow
 	msgs, err := o.lacking(e)
 	if err != nil {
 		return err
@@ -200,28 +204,32 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 	return err
 }
 
-// lostEpochs is for how many new epochs after a restart the stream is still compared: more than can have been published
-// after the last marker, as the outbox holds so many.
-const lostEpochs = 1024
-
 // lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again
-// after a restart. Nothing of a new epoch can be in the stream, unless the journal has lost entries that it had called
-// durable: then decisions come again, perhaps with other bytes, and that must not pass.
+// after a restart. When those have been, nothing that the stream holds may be left over: it would be of epochs that the
+// journal has lost although it had called them durable.
 func (o *outbox) lacking(e *epochOut) ([]streams.Message, error) {
 	switch {
-	case e.out.Epoch <= o.upToOld && !o.adopted:
+	case o.adopted:
+	case e.out.Epoch <= o.upToOld:
 		return nil, nil
-	case e.out.Epoch >= o.fromNew && !o.adopted:
-		if len(o.recovery) == 0 || e.out.Epoch >= o.fromNew+lostEpochs {
-			o.recovery = nil
-			return e.out.Messages, nil
+	case e.out.Epoch >= o.fromNew:
+		for id := range o.recovery {
+			if o.another { // whose epochs may have decided otherwise
+				o.recovery = nil
+				break
+			}
+			return nil, fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, where the journal ends: its last entries are lost; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, id, len(o.recovery)-1, o.fromNew-1)
 		}
+		return e.out.Messages, nil
 	}
-	return o.without(e.out.Messages, o.recovery)
+	return o.without(e, e.out.Messages, o.recovery)
 }
 
+// held is a message that the stream holds.
+type held struct{ seq, hash uint64 }
+
 // without drops the messages that are stored; one that is stored with other bytes is an error.
-func (o *outbox) without(msgs []streams.Message, stored map[string]uint64) ([]streams.Message, error) {
+func (o *outbox) without(e *epochOut, msgs []streams.Message, stored map[string]held) ([]streams.Message, error) {
 	var lack []streams.Message
 	for i := range msgs {
 		m := &msgs[i]
@@ -230,18 +238,22 @@ func (o *outbox) without(msgs []streams.Message, stored map[string]uint64) ([]st
 			lack = append(lack, *m)
 			continue
 		}
-		if h != xxhash.Sum64(m.Data) && !o.adopted && !o.another {
-			return nil, fmt.Errorf("node: decision %s is in the stream with other bytes than this run gives: the state, the pipeline or the build is not the one that published it; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", m.ID)
+		if h.hash != xxhash.Sum64(m.Data) && !o.adopted && !o.another {
+			return nil, fmt.Errorf("node: %w: decision %s is in the stream with other bytes than this run gives: the state, the pipeline or the build is not the one that published it; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, m.ID)
+		}
+		e.held = max(e.held, h.seq)
+		if !o.adopted { // who adopts meets ids in any order
+			delete(stored, m.ID)
 		}
 	}
 	return lack, nil
 }
 
-// stored reads the ids that the stream holds above a sequence.
-func (o *outbox) stored(ctx context.Context, floor uint64) (map[string]uint64, error) {
-	ids := map[string]uint64{}
-	err := o.stream.Read(ctx, floor+1, func(_ uint64, _, id string, data []byte) error {
-		ids[id] = xxhash.Sum64(data)
+// stored reads what the stream holds above a sequence.
+func (o *outbox) stored(ctx context.Context, floor uint64) (map[string]held, error) {
+	ids := map[string]held{}
+	err := o.stream.Read(ctx, floor+1, func(seq uint64, _, id string, data []byte) error {
+		ids[id] = held{seq, xxhash.Sum64(data)}
 		return nil
 	})
 	return ids, err
@@ -275,23 +287,21 @@ func (o *outbox) tryResolve(ctx context.Context) error {
 	if err := o.write(ctx); err != nil {
 		return err
 	}
-	floor := o.floorNow
-	if len(o.waiting) > 0 {
-		floor = min(floor, o.waiting[0].floor)
-	}
-	held, err := o.stored(ctx, floor)
+	stored, err := o.stored(ctx, o.floor)
 	if err != nil {
 		return err
 	}
+	found := len(stored)
 	o.pub.Reset()
 	o.sent, _ = o.pub.Acked()
+	o.base = o.sent
 	sent := 0
 	for _, e := range o.waiting {
 		msgs, err := o.lacking(e)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errDiffers, err)
 		}
-		if msgs, err = o.without(msgs, held); err != nil {
+		if msgs, err = o.without(e, msgs, stored); err != nil {
 			return fmt.Errorf("%w: %w", errDiffers, err)
 		}
 		o.sent += uint64(len(msgs))
@@ -301,7 +311,7 @@ func (o *outbox) tryResolve(ctx context.Context) error {
 			return err
 		}
 	}
-	o.n.log.Info("the decision stream is back", zap.Int("held", len(held)), zap.Int("sent_again", sent))
+	o.n.log.Info("the decision stream is back", zap.Int("held", found), zap.Int("sent_again", sent))
 	return nil
 }
 
@@ -393,10 +403,7 @@ func (o *outbox) nextMarker() streams.Marker {
 	m.Released = o.finish
 	if d := o.done; d != nil && d.out.Epoch > m.Epoch {
 		m.Epoch, m.EntryHash, m.Offsets = d.out.Epoch, d.hash, o.n.offsetMap(d.offsets)
-		m.Floor = o.floorNow
-		if len(o.waiting) > 0 {
-			m.Floor = o.waiting[0].floor
-		}
+		m.Floor = o.floor
 	}
 	return m
 }

@@ -219,7 +219,7 @@ func (n *Node) takeLease(ctx context.Context) error {
 		}
 	}
 	o.marker.JournalID, o.marker.Owner, o.marker.LeaseMS, o.marker.Released = n.cfg.Journal.Header().ID, n.cfg.Owner, n.cfg.Lease.Milliseconds(), false
-	o.floorNow = o.marker.Floor
+	o.floor = o.marker.Floor
 	o.published.Store(o.marker.Epoch)
 	for attempt := 0; ; attempt++ {
 		err := o.write(ctx)
