@@ -58,12 +58,12 @@ func (s *shop) run(t *testing.T) {
 
 func (s *shop) topic(name string) string { return s.spec.App + "-" + name }
 
-// send writes records to the topics that are there.
-func (s *shop) send(t *testing.T, records []simulate.Record) {
+// send writes records to the topics of the app, which are there.
+func (b brokers) send(t *testing.T, app string, records []simulate.Record) {
 	t.Helper()
-	c := s.client(t)
+	c := b.client(t)
 	for i, name := range []string{"clickstream", "reviews", "catalog"} {
-		p, err := c.Producer(t.Context(), s.topic(name), kafka.ProducerConfig{})
+		p, err := c.Producer(t.Context(), app+"-"+name, kafka.ProducerConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +80,11 @@ func (s *shop) send(t *testing.T, records []simulate.Record) {
 		}
 		p.Close()
 	}
+}
+
+func (s *shop) send(t *testing.T, records []simulate.Record) {
+	t.Helper()
+	s.brokers.send(t, s.spec.App, records)
 }
 
 // advisories counts the messages of the stream with a subject that begins so.
