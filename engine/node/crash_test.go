@@ -127,8 +127,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 	compare(t, b, "steps", dir, replayJournal(t, b, "steps", dir, 2, 0))
 }
 
-// TestKilledAtRandom kills a node under load at random moments: 100 times here with NUDGE_KILLS=100, as .ci/run does; a few
-// times by default.
+// TestKilledAtRandom kills a node under load at random moments, a few times by default, 100 times with NUDGE_KILLS=100, as
+// .ci/run does. When a node comes to the end of its log, all is compared and another one begins.
 func TestKilledAtRandom(t *testing.T) {
 	kills := 8
 	if s := os.Getenv("NUDGE_KILLS"); s != "" {
@@ -141,27 +141,35 @@ func TestKilledAtRandom(t *testing.T) {
 		t.Skip("starts many processes; run without -short")
 	}
 	b := startBrokers(t)
-	b.fill(t, "random", shopRecords())
-	dir := t.TempDir()
-	spec := nodeSpec{Brokers: b, App: "random", Dir: dir, EpochEvents: 40, Workers: 2, CheckpointEvents: 3000, CheckpointEvery: 150 * time.Millisecond, Lease: 2 * time.Second}
 	r := rand.New(rand.NewPCG(11, uint64(kills)))
 	done := 0
-	for done < kills {
-		cmd := start(t, spec)
-		timer := time.AfterFunc(150*time.Millisecond+time.Duration(r.IntN(500))*time.Millisecond, func() { cmd.Process.Kill() })
-		err := cmd.Wait()
-		timer.Stop()
-		if err == nil {
-			break // the log is at its end
+	for round := 0; done < kills; round++ {
+		app := fmt.Sprintf("random%d", round)
+		b.fill(t, app, shopRecords())
+		dir := t.TempDir()
+		spec := nodeSpec{Brokers: b, App: app, Dir: dir, EpochEvents: 40, Workers: 2, CheckpointEvents: 3000, CheckpointEvery: 150 * time.Millisecond, Lease: 2 * time.Second}
+		for {
+			cmd := start(t, spec)
+			var timer *time.Timer
+			if done < kills {
+				timer = time.AfterFunc(100*time.Millisecond+time.Duration(r.IntN(400))*time.Millisecond, func() { cmd.Process.Kill() })
+			}
+			err := cmd.Wait()
+			if timer != nil {
+				timer.Stop()
+			}
+			if err == nil {
+				break // the log is at its end
+			}
+			if !killed(err) {
+				t.Fatalf("round %d, after %d kills: %v", round, done, err)
+			}
+			done++
 		}
-		if !killed(err) {
-			t.Fatalf("after %d kills: %v", done, err)
+		compare(t, b, app, dir, replayJournal(t, b, app, dir, 2, 0))
+		if t.Failed() {
+			t.Fatalf("round %d, after %d kills", round, done)
 		}
-		done++
-	}
-	if err := start(t, spec).Wait(); err != nil {
-		t.Fatalf("the last run after %d kills: %v", done, err)
 	}
 	t.Logf("%d kills", done)
-	compare(t, b, "random", dir, replayJournal(t, b, "random", dir, 2, 0))
 }
