@@ -322,9 +322,13 @@ func (s *shard) customer(kind byte, id string) *customer {
 	return c
 }
 
-// find returns the customer of that key, or nil if there is none.
+// find returns the customer of that key, or nil if there is none: one who was removed and is still in the cache is none, or
+// the cache would decide what is sent to other shards.
 func (s *shard) find(key string) *customer {
 	if c := s.customers.get(key[0], key[1:]); c != nil {
+		if c.marks&markGone != 0 {
+			return nil
+		}
 		return c
 	}
 	c := s.load(key)
