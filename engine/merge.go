@@ -125,7 +125,9 @@ func (s *shard) foldMessages() {
 	for i := range s.inbox {
 		m := &s.inbox[i]
 		if e, ok := s.erasures[m.anon]; ok && e.user == m.user && (m.kind == handOver || m.kind == forwarded || m.kind == claim && e.at > i) {
-			count(&s.counts.Named, "erased_under_way")
+			if m.kind == forwarded {
+				count(&s.counts.Named, "erased_under_way")
+			}
 			continue
 		}
 		s.foldMessage(m)
