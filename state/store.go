@@ -207,7 +207,11 @@ func removeEmptyLogs(dir string) error {
 	if err != nil {
 		return fmt.Errorf("state: open %s: %w", dir, err)
 	}
-	for _, path := range logs {
+	values, err := filepath.Glob(filepath.Join(dir, "*.vlog")) // nothing is ever in them
+	if err != nil {
+		return fmt.Errorf("state: open %s: %w", dir, err)
+	}
+	for _, path := range append(logs, values...) {
 		fi, err := os.Stat(path)
 		if err == nil && fi.Size() == 0 {
 			err = os.Remove(path)

@@ -462,3 +462,26 @@ func TestHash(t *testing.T) {
 		t.Error("other rows hash the same")
 	}
 }
+
+// TestEmptyLogs opens a folder whose logs a crash left without their first byte.
+func TestEmptyLogs(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{App: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00009.mem", "000009.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, dbDir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = Open(dir, Options{App: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
