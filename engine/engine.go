@@ -216,7 +216,7 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 	out := &Output{Epoch: ep.Number}
 	e.readCatalog(ep.Entry, out)
 	e.assign(ep)
-	e.cfg.Parallel(len(e.shards), func(i int) { e.shards[i].fold(ep) })
+	e.foldShards(ep)
 	e.grant()
 	for _, s := range e.shards {
 		if s.err != nil {
@@ -232,6 +232,24 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 	e.collect(out)
 	e.number = ep.Number
 	return out, nil
+}
+
+// sideBySide is from how many records on shards are folded side by side. Below it waking another thread costs more than it
+// brings, and the thread is missed by whoever publishes.
+const sideBySide = 1500
+
+func (e *Engine) foldShards(ep *Epoch) {
+	records := 0
+	for _, r := range ep.Runs {
+		records += r.J - r.I
+	}
+	if records >= sideBySide {
+		e.cfg.Parallel(len(e.shards), func(i int) { e.shards[i].fold(ep) })
+		return
+	}
+	for _, s := range e.shards {
+		s.fold(ep)
+	}
 }
 
 func (e *Engine) command(entry *Entry) error {

@@ -143,7 +143,7 @@ func (c *cli) bench(ctx context.Context, f *benchFlags) (err error) {
 	if err := s.open(); err != nil {
 		return err
 	}
-	r := benchResult{CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(), Brokers: "embedded", Partitions: f.partitions}
+	r := benchResult{CPUs: runtime.NumCPU(), Go: runtime.Version(), Brokers: "embedded", Partitions: f.partitions}
 	if f.over.NATS != "" {
 		r.Brokers = fmt.Sprintf("Kafka %v, NATS %s", f.over.Brokers, f.over.NATS)
 	}
@@ -241,7 +241,7 @@ func (s *stand) begin(ctx context.Context, name string, o nodeOptions) (r *bench
 			err = end(err)
 		}
 	}()
-	o.config, o.actOnStale, o.workers = config, true, runtime.GOMAXPROCS(0)
+	o.config, o.actOnStale, o.workers = config, true, runtime.NumCPU()
 	if r.opened, err = openNode(ctx, o, s.log); err != nil {
 		return nil, nil, err
 	}

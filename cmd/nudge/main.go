@@ -29,6 +29,7 @@ type cli struct {
 }
 
 func run(args []string) int {
+	tuneRuntime()
 	c := &cli{in: os.Stdin, out: os.Stdout, talk: os.Stderr, log: zap.NewNop()}
 	root := c.root()
 	root.SetArgs(args)

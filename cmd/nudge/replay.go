@@ -51,7 +51,7 @@ by the times at which records were appended, and the decisions are the same on e
 	fs := cmd.Flags()
 	fs.StringVarP(&f.out, "out", "o", "", "`FILE` for the decisions, one JSON object on a line, compressed if it ends in .zst (default: standard output)")
 	fs.BoolVar(&f.noJournal, "no-journal", false, "cut epochs by append time though the recording has a journal")
-	fs.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "shards folded side by side, at most; it changes no result")
+	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "shards folded side by side, at most; it changes no result")
 	fs.Lookup("dir").Usage = "keep the state of the replay in this empty `DIR` (default: a temporary one, removed at the end)"
 	return cmd
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -62,7 +61,7 @@ published and checkpointed. A second one ends at once; the next start continues 
 	fs.BoolVar(&f.adopt, "adopt", false, "go on from a state folder that the stream's marker does not know: suppress decisions by id only")
 	fs.BoolVar(&f.acceptGap, "accept-gap", false, "go on where the log begins if records were removed before they were read")
 	fs.StringVar(&f.profile, "cpu-profile", "", "write a CPU profile of the run to `FILE`, for go tool pprof")
-	fs.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "shards folded side by side, at most; it changes no result")
+	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "shards folded side by side, at most; it changes no result")
 	return cmd
 }
 
@@ -105,7 +104,6 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 		return err
 	}
 	defer stopProfile()
-	collectLess()
 	started := time.Now()
 	n, err := openNode(kill, f.nodeOptions, log)
 	if err != nil {
@@ -124,17 +122,6 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 		return nil
 	}
 	return n.writeSummary(f.summary, started)
-}
-
-// collectLess lets the heap grow a little more between collections, up to a limit: a node's memory is mostly long-lived customers,
-// and at Go's default a tenth of its time went into walking them. GOGC and GOMEMLIMIT in the environment have the last word.
-func collectLess() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(150)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(1100 << 20)
-	}
 }
 
 // profileCPU writes a CPU profile to a file until stop is called; to none without a path.

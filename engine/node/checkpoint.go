@@ -28,7 +28,7 @@ type checkpointEnd struct {
 }
 
 // drainRows bounds the rows encoded between two epochs.
-const drainRows = 2000
+const drainRows = 1000
 
 // mostBacklog bounds the bytes that wait for the disk before encoding pauses. It lies well below what the store takes before
 // it makes the fold wait (state.Options.BacklogBytes).

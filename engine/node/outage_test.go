@@ -13,6 +13,11 @@ import (
 // with a replay of the journal.
 func outage(t *testing.T, k, n *broker, app string, spec nodeSpec, run func(*testing.T, nodeSpec)) {
 	t.Run(app, func(t *testing.T) {
+		for _, x := range []*broker{k, n} { // the test before may have failed while one was away
+			if x.cmd == nil {
+				x.start(t)
+			}
+		}
 		b := brokers{k.addr, n.addr}
 		b.fill(t, app, shopRecords()[:5_000])
 		if spec.Brokers.NATS == "" {

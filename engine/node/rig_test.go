@@ -96,7 +96,8 @@ func (b brokers) fill(t testing.TB, app string, records []simulate.Record) {
 		if err := c.CreateTopic(t.Context(), topic, n, map[string]string{"message.timestamp.type": "CreateTime"}); err != nil {
 			t.Fatal(err)
 		}
-		p, err := c.Producer(t.Context(), topic, kafka.ProducerConfig{})
+		// Small batches: a fetch brings a whole one at least, and some tests need that not everything is fetched at once.
+		p, err := c.Producer(t.Context(), topic, kafka.ProducerConfig{BatchBytes: 16 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
