@@ -105,7 +105,7 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 	}
 	defer stopProfile()
 	started := time.Now()
-	n, err := openNode(kill, f.nodeOptions, log)
+	n, err := openNode(ctx, f.nodeOptions, log) // nothing is read yet: the first signal ends what it waits for
 	if err != nil {
 		return err
 	}
