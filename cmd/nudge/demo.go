@@ -79,6 +79,9 @@ func (c *cli) demo(ctx context.Context, f *demoFlags) (err error) {
 	if f.shop.EventsPerSecond <= 0 {
 		return usagef("--rate %v: want more than 0", f.shop.EventsPerSecond)
 	}
+	if f.span < 0 {
+		return usagef("--for %v: want more than 0", f.span)
+	}
 	rate := f.shop.EventsPerSecond
 	f.shop = f.shop.History(time.Now(), pastSpan, pastEvents, rate)
 	f.shop.Lapsed = simulate.Lapsed{Shoppers: min(lapsed, f.shop.Shoppers/4), Every: 24 * time.Hour, Silence: 10 * 24 * time.Hour, At: time.Now(), Over: time.Hour}

@@ -27,6 +27,11 @@ func (c *cli) tailCommand() *cobra.Command {
   nudge tail --nats nats://127.0.0.1:4333 -n 10`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch kind {
+			case "", streams.KindRecommendation, streams.KindCoupon, streams.KindChurn:
+			default:
+				return usagef("--kind %q: want recommendation, coupon or churn", kind)
+			}
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
 			defer stop()
 			conn, stream, err := at.openStream(ctx, c.log)

@@ -386,7 +386,7 @@ func (k checker) event(key, name string) {
 	switch t := streams.ParseType(name); {
 	case t == streams.Invalid:
 		customer := slices.DeleteFunc(streams.TypeNames(), func(n string) bool { return notOfCustomers(streams.ParseType(n)) })
-		k.report(key, strconv.Quote(short(name)), "want an event type such as page.viewed, order.completed or custom.<name>; all are in nudge schema event", nearest(name, customer))
+		k.report(key, strconv.Quote(short(name)), "want an event type such as page.viewed, order.completed or custom.<name>; all are in deploy/EVENTS.md", nearest(name, customer))
 	case notOfCustomers(t):
 		k.report(key, strconv.Quote(name), "want an event of a customer's doing; this one never reaches a decider", "")
 	}
