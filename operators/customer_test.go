@@ -152,3 +152,16 @@ func FuzzDecodeCustomer(f *testing.F) {
 		}
 	})
 }
+
+func TestFloodsAreOfOneTime(t *testing.T) {
+	rule := ignoreRule{moreThan: 2, perMS: 60_000}
+	c := Customer{flood: flood{startMS: 3_600_000, n: 2}} // as a merge with a shard that is far ahead leaves it
+	for ms := int64(0); ms < 600_000; ms += 100_000 {
+		if c.flooded(&rule, ms) {
+			t.Fatalf("an event of %d ms is counted with those of %d ms", ms, c.flood.startMS)
+		}
+	}
+	if !c.flooded(&rule, 3_599_000) || !c.flooded(&rule, 3_601_000) {
+		t.Error("one too many in a minute, and no flood")
+	}
+}

@@ -96,8 +96,11 @@ func (p *Program) ignoredCustomer(t *engine.Turn, c *Customer) bool {
 
 // flooded counts one event and says whether it was one too many.
 func (c *Customer) flooded(r *ignoreRule, nowMS int64) bool {
-	if f := &c.flood; nowMS >= f.startMS+r.perMS {
+	switch f := &c.flood; {
+	case nowMS >= f.startMS+r.perMS:
 		*f = flood{startMS: nowMS}
+	case nowMS <= f.startMS-r.perMS: // late, or forwarded: not of this time
+		return false
 	}
 	if c.flood.n <= r.moreThan {
 		c.flood.n++
