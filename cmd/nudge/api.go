@@ -61,8 +61,8 @@ const (
 	backupWithin = 10 * time.Minute
 )
 
-// serve answers requests on NATS and, if an address is given, on HTTP, until it is stopped.
-func (o *opened) serve(metricsAddr string, log *zap.Logger) (stop func(), err error) {
+// serve answers requests on NATS until it is stopped.
+func (o *opened) serve(log *zap.Logger) (stop func(), err error) {
 	svc, err := o.nats.Serve(o.config.App, version)
 	if err != nil {
 		return nil, err
@@ -70,14 +70,7 @@ func (o *opened) serve(metricsAddr string, log *zap.Logger) (stop func(), err er
 	if err := serveAPI(svc, o); err != nil {
 		return nil, errors.Join(err, svc.Stop())
 	}
-	stopHTTP := func() {}
-	if metricsAddr != "" {
-		if stopHTTP, err = serveMetrics(metricsAddr, o, log); err != nil {
-			return nil, errors.Join(err, svc.Stop())
-		}
-	}
 	return func() {
-		stopHTTP()
 		if err := svc.Stop(); err != nil {
 			log.Warn("the service did not stop cleanly", zap.Error(err))
 		}

@@ -173,7 +173,7 @@ func (d *demo) open(ctx context.Context, dir string, shop simulate.Shop) (err er
 
 // play runs everything until ctx ends, then lets the node drain.
 func (d *demo) play(ctx, kill context.Context) error {
-	stopServing, err := d.node.serve("", d.log)
+	stopServing, err := d.node.serve(d.log)
 	if err != nil {
 		return err
 	}

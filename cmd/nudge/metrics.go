@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,13 +17,62 @@ import (
 	"nudge/operators"
 )
 
-// serveMetrics serves /metrics, /livez and /readyz until it is stopped.
-func serveMetrics(addr string, o *opened, log *zap.Logger) (stop func(), err error) {
+// page serves /metrics, /livez and /readyz: also while the node's brokers are still waited for, so that nobody takes a node
+// that waits for a dead one.
+type page struct {
+	server *http.Server
+	done   chan struct{}
+	log    *zap.Logger
+	node   atomic.Pointer[http.ServeMux] // nil until there is a node
+}
+
+// servePage serves until stop is called; nothing at all without an address.
+func servePage(addr string, log *zap.Logger) (*page, error) {
+	p := &page{log: log, done: make(chan struct{})}
+	if addr == "" {
+		close(p.done)
+		return p, nil
+	}
+	own := prometheus.NewRegistry()
+	own.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	early := http.NewServeMux()
+	early.Handle("GET /metrics", promhttp.HandlerFor(own, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log)}))
+	early.HandleFunc("GET /livez", alive)
+	early.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "waiting for the brokers")
+	})
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics-addr %s: %w", addr, err)
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if mux := p.node.Load(); mux != nil {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		early.ServeHTTP(w, r)
+	})
+	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
+	go func() {
+		defer close(p.done)
+		if err := p.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics are not served any more", zap.Error(err))
+		}
+	}()
+	log.Info("serving metrics", zap.String("address", listener.Addr().String()))
+	return p, nil
+}
+
+func alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") }
+
+// show has the page tell of a node from now on.
+func (p *page) show(o *opened) {
 	own := prometheus.NewRegistry()
 	own.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), budgetCollector{o})
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{o.node.Metrics().Registry, own}, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log)}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{o.node.Metrics().Registry, own}, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(p.log)}))
+	mux.HandleFunc("GET /livez", alive)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if o.node.Ready() {
 			fmt.Fprintln(w, "ready")
@@ -35,27 +85,18 @@ func serveMetrics(addr string, o *opened, log *zap.Logger) (stop func(), err err
 		}
 		fmt.Fprintln(w, "recovering")
 	})
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("--metrics-addr %s: %w", addr, err)
-	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics are not served any more", zap.Error(err))
-		}
-	}()
-	log.Info("serving metrics", zap.String("address", listener.Addr().String()))
-	return func() {
+	p.node.Store(mux)
+}
+
+func (p *page) stop() {
+	if p.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			server.Close()
+		if p.server.Shutdown(ctx) != nil {
+			p.server.Close()
 		}
-		<-done
-	}, nil
+	}
+	<-p.done
 }
 
 // budgetCollector tells what the budgets have and have spent, when it is asked.

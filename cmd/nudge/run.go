@@ -105,12 +105,18 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 	}
 	defer stopProfile()
 	started := time.Now()
+	page, err := servePage(f.metricsAddr, log)
+	if err != nil {
+		return err
+	}
+	defer page.stop()
 	n, err := openNode(ctx, f.nodeOptions, log) // nothing is read yet: the first signal ends what it waits for
 	if err != nil {
 		return err
 	}
 	defer n.Close()
-	stopServing, err := n.serve(f.metricsAddr, log)
+	page.show(n)
+	stopServing, err := n.serve(log)
 	if err != nil {
 		return err
 	}
