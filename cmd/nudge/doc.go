@@ -1,4 +1,4 @@
-// Nudge decides in real time what a shop shows and offers to its customers: events in on Kafka, decisions out on NATS.
+// Command nudge decides in real time what a shop shows and offers to its customers: events in on Kafka, decisions out on NATS.
 //
 // There is one file per subcommand. Nothing is decided here: a command reads flags, opens what it needs and hands over.
 // There are only two types that the commands share: cli, the process they run in, and place, where a pipeline runs.
