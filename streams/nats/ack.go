@@ -10,6 +10,7 @@ import (
 const (
 	codeWrongLastSequence = 10071
 	codeNotFound          = 10037
+	codeNoStore           = 10049
 )
 
 // apiError is a refusal of the server.

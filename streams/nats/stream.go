@@ -149,13 +149,30 @@ func (s Storage) client() jetstream.StorageType {
 	return jetstream.FileStorage
 }
 
+// create creates a stream. A server that is busy removing another's files, or short of them, may fail to make the store and succeed a
+// moment later.
+func (c *Conn) create(ctx context.Context, want jetstream.StreamConfig) error {
+	for attempt := 1; ; attempt++ {
+		_, err := c.js.CreateStream(ctx, want)
+		var refused *jetstream.APIError
+		if attempt == 5 || !errors.As(err, &refused) || refused.ErrorCode != codeNoStore {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(attempt) * 100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // ensure creates the stream, or verifies it and makes the changes that can't lose anything.
 func (c *Conn) ensure(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := c.within(ctx, 4*requestTimeout)
 	defer cancel()
 	stream, err := c.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = c.js.CreateStream(ctx, want)
+		err = c.create(ctx, want)
 		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			if err != nil {
 				return fmt.Errorf("create: %w%s", offline(ctx, err), createCure(err))
