@@ -250,8 +250,8 @@ type decisionStream struct {
 func (d decisionStream) WaitConnected(ctx context.Context) error { return d.conn.WaitConnected(ctx) }
 
 // PurgeCustomer removes the decisions of a customer.
-func (d decisionStream) PurgeCustomer(ctx context.Context, id string) error {
-	_, err := d.Purge(ctx, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
+func (d decisionStream) PurgeCustomer(ctx context.Context, id string, upTo uint64) error {
+	_, err := d.PurgeUpTo(ctx, upTo, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
 	return err
 }
 

@@ -37,8 +37,8 @@ type Stream interface {
 	// WriteMarker writes the marker if seq is that of the last one; else the error is streams.ErrFenced. After another error
 	// the same call is repeated, which finds the marker if it was written.
 	WriteMarker(ctx context.Context, m streams.Marker, seq uint64) (uint64, error)
-	// PurgeCustomer removes the decisions of a customer, by its id as sent.
-	PurgeCustomer(ctx context.Context, id string) error
+	// PurgeCustomer removes the decisions of a customer, by its id as sent, up to a sequence of the stream.
+	PurgeCustomer(ctx context.Context, id string, upTo uint64) error
 	// WaitConnected waits for the connection.
 	WaitConnected(ctx context.Context) error
 }
@@ -342,14 +342,15 @@ func (o *outbox) erasing() bool {
 }
 
 // purge removes the decisions of erased customers once the marker covers the epoch that erases them: what is purged would
-// else be missed, and sent again, when the epoch is run again. It is repeated if the marker stands at that very epoch.
+// else be missed, and sent again, when the epoch is run again. It is repeated if a start finds the marker at
+// that very epoch: later ones may have been sent since, so it reaches up to the marker's floor, the epoch's last sequence.
 func (o *outbox) purge(ctx context.Context) error {
 	if o.done == nil || o.marker.Epoch < o.done.out.Epoch {
 		return nil
 	}
 	for len(o.erased) > 0 {
 		o.n.step("purge")
-		if err := o.stream.PurgeCustomer(ctx, o.erased[0]); err != nil {
+		if err := o.stream.PurgeCustomer(ctx, o.erased[0], o.marker.Floor); err != nil {
 			return fmt.Errorf("node: purge the decisions of an erased customer: %w", err)
 		}
 		o.n.step("purged")

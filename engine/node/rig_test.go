@@ -191,8 +191,8 @@ type decisions struct {
 
 func (d decisions) WaitConnected(ctx context.Context) error { return d.conn.WaitConnected(ctx) }
 
-func (d decisions) PurgeCustomer(ctx context.Context, id string) error {
-	_, err := d.Purge(ctx, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
+func (d decisions) PurgeCustomer(ctx context.Context, id string, upTo uint64) error {
+	_, err := d.PurgeUpTo(ctx, upTo, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
 	return err
 }
 

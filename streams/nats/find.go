@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	client "github.com/nats-io/nats.go"
@@ -150,8 +151,17 @@ func (s *Stream) Count(ctx context.Context, filter string) (uint64, error) {
 // Purge removes every message that one of the filters matches, and says how many. The end of the stream and the
 // publisher's chain stay where they are.
 func (s *Stream) Purge(ctx context.Context, filters ...string) (removed uint64, err error) {
+	return s.PurgeUpTo(ctx, math.MaxUint64, filters...)
+}
+
+// PurgeUpTo is Purge for the messages up to a sequence, that one included.
+func (s *Stream) PurgeUpTo(ctx context.Context, seq uint64, filters ...string) (removed uint64, err error) {
 	for _, filter := range filters {
-		body, err := json.Marshal(map[string]string{"filter": filter})
+		ask := map[string]any{"filter": filter}
+		if seq < math.MaxUint64 {
+			ask["seq"] = seq + 1 // the server stops before it
+		}
+		body, err := json.Marshal(ask)
 		if err != nil {
 			return removed, err
 		}
