@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -54,14 +55,14 @@ node's state folder, of a running or a stopped node; export into the same folder
 				return err
 			}
 			bar := newProgress("export", c.talk)
-			var recorded int64
-			plan.Progress = func(done, total int64) { recorded = max(recorded, total); bar.update(done, total) }
+			var recorded atomic.Int64 // how many there are is known when the first is recorded
+			plan.Progress = func(done, total int64) { recorded.Store(total); bar.update(done, total) }
 			err = recording.Record(ctx, plan)
 			bar.end()
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.talk, "recorded %d records into %s\n", recorded, args[0])
+			fmt.Fprintf(c.talk, "recorded %d records into %s\n", recorded.Load(), args[0])
 			return nil
 		},
 	}
