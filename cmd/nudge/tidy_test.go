@@ -29,21 +29,22 @@ var topLevel = []string{"LICENSE", "README.md", "cmd", "deploy", "docker-compose
 
 // arrows are the packages and which of ours each may import. A package that is not here has no place yet.
 var arrows = map[string][]string{
-	"streams":            {},
-	"models":             {},
-	"state":              {},
-	"deploy":             {},
-	"streams/embedded":   {},
-	"streams/kafka":      {"streams"},
-	"streams/nats":       {"streams"},
-	"streams/files":      {"streams"},
-	"streams/simulate":   {"streams"},
-	"engine":             {"state", "streams"},
-	"engine/enginetest":  {"engine", "state", "streams"}, // only tests import it
-	"engine/node":        {"engine", "state", "streams"},
-	"operators":          {"engine", "models", "streams"},
-	"operators/pipeline": {"engine", "operators", "streams"},
-	"cmd/nudge":          {"*"},
+	"streams":             {},
+	"models":              {},
+	"state":               {},
+	"deploy":              {},
+	"streams/embedded":    {},
+	"streams/kafka":       {"streams"},
+	"streams/nats":        {"streams"},
+	"streams/files":       {"streams"},
+	"streams/simulate":    {"streams"},
+	"engine":              {"state", "streams"},
+	"engine/enginetest":   {"engine", "state", "streams"}, // only tests import it
+	"engine/node":         {"engine", "state", "streams"},
+	"operators":           {"engine", "models", "operators/condition", "operators/feature", "streams"},
+	"operators/condition": {"models"},
+	"operators/pipeline":  {"engine", "operators", "operators/condition", "operators/feature", "streams"},
+	"cmd/nudge":           {"*"},
 
 	"cmd/nudge/internal/bench":     {"cmd/nudge/internal/latency", "streams", "streams/kafka", "streams/nats"},
 	"cmd/nudge/internal/feed":      {"streams", "streams/files", "streams/kafka", "streams/simulate"},
@@ -63,6 +64,7 @@ var owners = map[string][]string{
 	"github.com/prometheus":           {"engine/node", "cmd/nudge"},
 	"go.uber.org/zap":                 {"cmd/nudge", "engine/node", "state", "streams/embedded", "streams/kafka", "streams/nats"},
 	"gorgonia.org":                    {"models"},
+	"github.com/expr-lang/expr":       {"operators/condition"},
 	"github.com/compose-spec":         {}, // to test docker-compose.yml
 	"github.com/cockroachdb":          {}, // tests only, as those below
 	"github.com/rogpeppe/go-internal": {},

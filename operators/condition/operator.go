@@ -1,0 +1,267 @@
+package condition
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"nudge/models"
+)
+
+// binary compiles an operator between two values.
+func (k *compiler) binary(x *ast.BinaryNode) node {
+	a, b := k.node(x.Left), k.node(x.Right)
+	if k.fault != nil {
+		return a
+	}
+	switch x.Operator {
+	case "and", "&&", "or", "||":
+		a, b = k.want(x.Left, a, Truth), k.want(x.Right, b, Truth)
+		if x.Operator == "and" || x.Operator == "&&" {
+			return node{kind: Truth, truth: func(v Vars) bool { return a.truth(v) && b.truth(v) }}
+		}
+		return node{kind: Truth, truth: func(v Vars) bool { return a.truth(v) || b.truth(v) }}
+	case "==", "!=":
+		return k.equality(x, a, b)
+	case "<", "<=", ">", ">=":
+		return k.comparison(x, a, b)
+	case "+", "-", "*", "/", "%":
+		return k.arithmetic(x, a, b)
+	case "in":
+		return k.membership(x, a, b)
+	case "contains", "startsWith", "endsWith":
+		return k.search(x, a, b)
+	}
+	return k.failf(x, "allowed: and, or, not, ==, !=, <, <=, >, >=, +, -, *, /, %, in, contains, startsWith, endsWith", "", "the operator %q", x.Operator)
+}
+
+func (k *compiler) equality(x *ast.BinaryNode, a, b node) node {
+	switch {
+	case a.kind == Loose && b.kind != Loose:
+		a = loosely(a, b.kind)
+	case b.kind == Loose && a.kind != Loose:
+		b = loosely(b, a.kind)
+	}
+	if a.kind != b.kind || a.kind == List {
+		return k.failf(x, "compare a number with a number, a text with a text", "", "%q compares %v with %v", x.String(), a.kind, b.kind)
+	}
+	var same func(Vars) bool
+	switch a.kind {
+	case Number:
+		same = func(v Vars) bool { return a.number(v) == b.number(v) }
+		if x.Operator == "!=" { // what is not known is not different either
+			return node{kind: Truth, truth: func(v Vars) bool {
+				l, r := a.number(v), b.number(v)
+				return l < r || l > r
+			}}
+		}
+	case Truth:
+		same = func(v Vars) bool { return a.truth(v) == b.truth(v) }
+	default:
+		same = func(v Vars) bool { return a.text(v) == b.text(v) }
+	}
+	if x.Operator == "!=" {
+		return node{kind: Truth, truth: func(v Vars) bool { return !same(v) }}
+	}
+	return node{kind: Truth, truth: same}
+}
+
+func (k *compiler) comparison(x *ast.BinaryNode, a, b node) node {
+	a, b = k.want(x.Left, a, Number), k.want(x.Right, b, Number)
+	if k.fault != nil {
+		return a
+	}
+	l, r := a.number, b.number
+	var f func(Vars) bool
+	switch x.Operator {
+	case "<":
+		f = func(v Vars) bool { return l(v) < r(v) }
+	case "<=":
+		f = func(v Vars) bool { return l(v) <= r(v) }
+	case ">":
+		f = func(v Vars) bool { return l(v) > r(v) }
+	default:
+		f = func(v Vars) bool { return l(v) >= r(v) }
+	}
+	return node{kind: Truth, truth: f}
+}
+
+func (k *compiler) arithmetic(x *ast.BinaryNode, a, b node) node {
+	a, b = k.want(x.Left, a, Number), k.want(x.Right, b, Number)
+	if k.fault != nil {
+		return a
+	}
+	l, r := a.number, b.number
+	var f func(Vars) float64
+	switch x.Operator {
+	case "+":
+		f = func(v Vars) float64 { return l(v) + r(v) }
+	case "-":
+		f = func(v Vars) float64 { return l(v) - r(v) }
+	case "*":
+		f = func(v Vars) float64 { return float64(l(v) * r(v)) }
+	case "/":
+		f = func(v Vars) float64 {
+			if d := r(v); d != 0 {
+				return l(v) / d
+			}
+			return nan
+		}
+	default:
+		f = func(v Vars) float64 { return math.Mod(l(v), r(v)) }
+	}
+	return node{kind: Number, fixed: a.fixed && b.fixed, number: f}
+}
+
+// membership is "x in list", and "x in text" for a part of it.
+func (k *compiler) membership(x *ast.BinaryNode, a, b node) node {
+	if b.kind != List {
+		return k.failf(x.Right, "want a list, such as [\"gold\", \"silver\"], or a feature that is one", "", "%q is %v", x.Right.String(), b.kind)
+	}
+	switch a.kind {
+	case Text, Loose:
+		return node{kind: Truth, truth: func(v Vars) bool { return slices.Contains(b.list(v), a.text(v)) }}
+	case Number:
+		return node{kind: Truth, truth: func(v Vars) bool {
+			n := a.number(v)
+			return n == n && slices.Contains(b.list(v), numberText(n))
+		}}
+	}
+	return k.failf(x.Left, "want a text or a number before in", "", "%q is %v", x.Left.String(), a.kind)
+}
+
+func (k *compiler) search(x *ast.BinaryNode, a, b node) node {
+	if a.kind == List && x.Operator == "contains" {
+		b = k.want(x.Right, b, Text)
+		return node{kind: Truth, truth: func(v Vars) bool { return slices.Contains(a.list(v), b.text(v)) }}
+	}
+	a, b = k.want(x.Left, a, Text), k.want(x.Right, b, Text)
+	if k.fault != nil {
+		return a
+	}
+	f := map[string]func(s, part string) bool{"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix}[x.Operator]
+	return node{kind: Truth, truth: func(v Vars) bool { return f(a.text(v), b.text(v)) }}
+}
+
+// function is one that a condition may call: numbers in, a number out, but for those that call compiles itself.
+type function struct {
+	name     string
+	from, to int // how many arguments
+	f        func(x []float64) float64
+}
+
+var functions = []function{
+	{"abs", 1, 1, func(x []float64) float64 { return math.Abs(x[0]) }},
+	{"ceil", 1, 1, func(x []float64) float64 { return math.Ceil(x[0]) }},
+	{"floor", 1, 1, func(x []float64) float64 { return math.Floor(x[0]) }},
+	{"known", 1, 1, nil},
+	{"len", 1, 1, nil},
+	{"log", 1, 1, func(x []float64) float64 { return models.Log(x[0]) }},
+	{"lower", 1, 1, nil},
+	{"max", 2, 8, slices.Max[[]float64]},
+	{"min", 2, 8, slices.Min[[]float64]},
+	{"number", 1, 1, nil},
+	{"or_else", 2, 2, nil},
+	{"round", 1, 1, func(x []float64) float64 { return math.Floor(x[0] + 0.5) }},
+}
+
+func functionNames() []string {
+	var names []string
+	for _, f := range functions {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+func (k *compiler) call(x ast.Node, name string, args []ast.Node) node {
+	i := slices.IndexFunc(functions, func(f function) bool { return f.name == name })
+	if i < 0 {
+		return k.failf(x, "allowed: "+strings.Join(functionNames(), ", "), "", "unknown function %q", name)
+	}
+	fn := functions[i]
+	if len(args) < fn.from || len(args) > fn.to {
+		return k.failf(x, "want "+strconv.Itoa(fn.from)+" to "+strconv.Itoa(fn.to), "", "%s is given %d values", name, len(args))
+	}
+	in := make([]node, len(args))
+	for i, a := range args {
+		in[i] = k.node(a)
+	}
+	if k.fault != nil {
+		return in[0]
+	}
+	a := in[0]
+	switch name {
+	case "known":
+		return k.known(args[0], a)
+	case "len":
+		switch a.kind {
+		case List:
+			return node{kind: Number, number: func(v Vars) float64 { return float64(len(a.list(v))) }}
+		case Text, Loose:
+			return node{kind: Number, number: func(v Vars) float64 { return float64(len(a.text(v))) }}
+		}
+		return k.failf(args[0], "want a text or a list", "", "%q is %v", args[0].String(), a.kind)
+	case "lower":
+		a = k.want(args[0], a, Text)
+		return node{kind: Text, text: func(v Vars) string { return strings.ToLower(a.text(v)) }}
+	case "number":
+		if a.kind == Text {
+			a.kind = Loose
+		}
+		return k.want(args[0], a, Number)
+	case "or_else":
+		a, b := k.want(args[0], a, Number), k.want(args[1], in[1], Number)
+		if k.fault != nil {
+			return a
+		}
+		return node{kind: Number, number: func(v Vars) float64 {
+			if n := a.number(v); n == n {
+				return n
+			}
+			return b.number(v)
+		}}
+	}
+	numbers := make([]func(Vars) float64, len(in))
+	for i := range in {
+		n := k.want(args[i], in[i], Number)
+		if k.fault != nil {
+			return n
+		}
+		numbers[i] = n.number
+	}
+	return node{kind: Number, number: func(v Vars) float64 {
+		var x [8]float64
+		for i, n := range numbers {
+			if x[i] = n(v); x[i] != x[i] {
+				return nan
+			}
+		}
+		return fn.f(x[:len(numbers)])
+	}}
+}
+
+func (k *compiler) known(x ast.Node, a node) node {
+	switch a.kind {
+	case Number:
+		return node{kind: Truth, truth: func(v Vars) bool { n := a.number(v); return n == n }}
+	case Text, Loose:
+		return node{kind: Truth, truth: func(v Vars) bool { return a.text(v) != "" }}
+	case List:
+		return node{kind: Truth, truth: func(v Vars) bool { return len(a.list(v)) > 0 }}
+	}
+	return k.failf(x, "true or false is always known; leave known out", "", "%q is true or false", x.String())
+}
+
+func numberText(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }
+
+// parseNumber reads a text as a number; one that is none, or no finite one, is not a number.
+func parseNumber(s string) float64 {
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsInf(n, 0) {
+		return nan
+	}
+	return n
+}
