@@ -12,14 +12,17 @@ import (
 // probability has fallen to Clear in between.
 type churn struct {
 	Churn
-	name    string
-	key     uint32
-	after   trigger
+	*decider
 	checkMS int64
 }
 
-func newChurn(name string, c Churn) *churn {
-	return &churn{Churn: c, name: name, key: nameHash(name), after: newTrigger(c.After), checkMS: c.Check.MS()}
+func (p *Program) newChurn(name string, c Churn) (*churn, error) {
+	d, err := p.newDecider(name, Moment{}, c.Audience, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	d.after = newTrigger(c.After)
+	return &churn{Churn: c, decider: d, checkMS: c.Check.MS()}, nil
 }
 
 // onAfter clears an alert that no longer holds, and arms the next check.
@@ -35,12 +38,12 @@ func (x *churn) onAfter(p *Program, t *engine.Turn, c *Customer) {
 	}
 }
 
-func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer) {
+func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer, s *scratch) {
 	if c.purchases.Count < x.MinOrders { // orders were taken back
 		return
 	}
 	score := p.rhythm.Left(c.purchases, t.NowMS)
-	if score < x.Threshold {
+	if score < x.Threshold || !x.concerns(p, t, c, s) {
 		t.SetTimer(x.name, t.NowMS+x.checkMS)
 		return
 	}
@@ -65,6 +68,7 @@ func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer) {
 		},
 		Model: streams.ModelVersion{Name: "rhythm", Version: p.version},
 	}
+	x.log(p, t, c, s, d)
 	switch {
 	case t.Stale(d.ExpiresMS):
 		withhold(d, streams.Reason{Code: streams.ReasonStale})

@@ -20,6 +20,7 @@ type Config struct {
 	Offers       map[string]Offer       `yaml:"offers"`
 	Churn        map[string]Churn       `yaml:"churn"`
 	Budgets      map[string]Budget      `yaml:"budgets"`
+	Audiences    map[string]string      `yaml:"audiences"`            // conditions
 	Holdout      Decimal                `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
 	Ignore       map[string]IgnoreRule  `yaml:"ignore"`
 	Limits       Limits                 `yaml:"limits"`
@@ -33,7 +34,9 @@ func (c *Config) SetDefaults() {
 
 // Recommender shows items on an event.
 type Recommender struct {
-	When          []string `yaml:"when" need:"the event types that it answers to"`
+	When          Moment   `yaml:"when" need:"the event types that it answers to, such as [page.viewed, product.viewed]"`
+	Audience      string   `yaml:"audience"` // a condition: only to customers for whom it holds
+	Log           []string `yaml:"log"`      // features published with each decision
 	AtMost        Rate     `yaml:"at_most"`
 	Candidates    []string `yaml:"candidates" allow:"viewed_together|trending"`
 	Size          int      `yaml:"size" allow:"1..50"`
@@ -52,9 +55,11 @@ func (r *Recommender) SetDefaults() {
 	}
 }
 
-// Offer gives a coupon when a customer has fallen silent.
+// Offer gives a coupon at a moment: as a rule when a customer has fallen silent with something in the cart.
 type Offer struct {
-	When        Quiet    `yaml:"when"`
+	When        Moment   `yaml:"when" need:"the moment at which it is considered, such as {quiet: 30m, after: product.added}"`
+	Audience    string   `yaml:"audience"` // a condition: only to customers for whom it holds
+	Log         []string `yaml:"log"`      // features published with each decision
 	Gives       Gives    `yaml:"gives"`
 	MarginFloor Decimal  `yaml:"margin_floor" allow:"0..1"` // share of what is paid that must stay as margin
 	Consent     string   `yaml:"consent"`                   // purpose that must have been granted; empty: none needed
@@ -66,19 +71,7 @@ type Offer struct {
 // SetDefaults fills in what a pipeline need not say.
 func (o *Offer) SetDefaults() {
 	*o = Offer{Cooldown: Duration(7 * day), Expires: Duration(72 * time.Hour)}
-	o.When.SetDefaults()
-}
-
-// Quiet is the moment at which a customer has been silent for some time after one event and without another.
-type Quiet struct {
-	Quiet  Duration `yaml:"quiet" need:"how long the customer must have been silent" allow:"1s.."`
-	After  string   `yaml:"after"`
-	Unless string   `yaml:"unless"`
-}
-
-// SetDefaults fills in what a pipeline need not say.
-func (q *Quiet) SetDefaults() {
-	q.After, q.Unless = streams.ProductAdded.String(), streams.OrderCompleted.String()
+	o.When.After, o.When.Unless = streams.ProductAdded.String(), streams.OrderCompleted.String()
 }
 
 // Gives is what a coupon gives: exactly one of PercentOff, AmountOff and FreeShipping.
@@ -93,6 +86,8 @@ type Gives struct {
 // Churn raises an alert when a customer's silence is unlikely for their own rhythm of purchases.
 type Churn struct {
 	After     string   `yaml:"after"`
+	Audience  string   `yaml:"audience"`               // a condition: only of customers for whom it holds
+	Log       []string `yaml:"log"`                    // features published with each decision
 	Threshold float64  `yaml:"threshold" allow:"0..1"` // alert at this probability of having left
 	Clear     float64  `yaml:"clear" allow:"0..1"`     // and not again before it has fallen to this one
 	MinOrders int      `yaml:"min_orders" allow:"1..100"`

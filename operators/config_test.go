@@ -68,7 +68,7 @@ func TestOfferCosts(t *testing.T) {
 		{Gives{AmountOff: 20e6}, 5e6, 20e6},
 		{Gives{FreeShipping: true, Costs: 8e6}, 5e6, 8e6},
 	} {
-		if got := (&offer{Offer: Offer{Gives: x.gives}}).cost(x.cart); got != x.want {
+		if got := (&offer{Offer: Offer{Gives: x.gives}}).cost(x.cart, true); got != x.want {
 			t.Errorf("%+v on a cart of %d costs %d, want %d", x.gives, x.cart, got, x.want)
 		}
 	}

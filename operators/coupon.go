@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 
@@ -9,57 +10,38 @@ import (
 	"nudge/streams"
 )
 
-// offer gives a coupon when a customer has been silent for a while after one event and without another, as long as
-// there is something in the cart. What is withheld is published with its reason; whether a customer is in the holdout is asked
+// offer gives a coupon at a moment. After a silence there must be something in the cart; at other moments an empty cart is taken
+// as one of unknown value: what the coupon can cost at most is set aside, and there is no margin to look at. What is withheld is published with its reason; whether a customer is in the holdout is asked
 // last, so that those held out are like those who were offered something.
 type offer struct {
 	Offer
-	name       string
-	key        uint32
-	after      trigger
-	unless     trigger
-	quietMS    int64
+	*decider
 	expiresMS  int64
 	cooldownMS int64
 	budget     int
 }
 
-func newOffer(name string, o Offer, budget int) *offer {
-	x := &offer{Offer: o, name: name, key: nameHash(name), after: newTrigger(o.When.After), quietMS: o.When.Quiet.MS(),
-		expiresMS: o.Expires.MS(), cooldownMS: o.Cooldown.MS(), budget: budget}
-	if o.When.Unless != "" {
-		x.unless = newTrigger(o.When.Unless)
+func (p *Program) newOffer(name string, o Offer, budget int) (*offer, error) {
+	d, err := p.newDecider(name, o.When, o.Audience, o.Log)
+	if err != nil {
+		return nil, err
 	}
-	return x
+	x := &offer{Offer: o, decider: d, expiresMS: o.Expires.MS(), cooldownMS: o.Cooldown.MS(), budget: budget}
+	d.decide = x.offer
+	return x, nil
 }
 
-// onAfter arms the timer. It is not moved by every later event: when it fires it looks at the last activity.
-func (o *offer) onAfter(t *engine.Turn) {
-	if _, armed := t.TimerAt(o.name); !armed {
-		t.SetTimer(o.name, t.NowMS+o.quietMS)
-	}
-}
-
-func (o *offer) onUnless(t *engine.Turn) { t.ClearTimer(o.name) }
-
-func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
-	if quietAt := c.lastMS + o.quietMS; quietAt > t.NowMS {
-		t.SetTimer(o.name, quietAt)
-		return
-	}
-	if len(c.cart) == 0 {
+func (o *offer) offer(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+	if len(c.cart) == 0 && o.quietMS > 0 {
 		return
 	}
 	cart := p.value(c)
-	cost := o.cost(cart.value)
+	cost := o.cost(cart.value, len(c.cart) > 0)
 	d := &streams.Decision{
 		Kind: streams.KindCoupon, Name: o.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + o.expiresMS, Propensity: 1,
 		Offer: &streams.Offer{ID: o.name, PercentOff: o.Gives.PercentOff.Float(), AmountOff: o.Gives.AmountOff.Float(),
 			FreeShipping: o.Gives.FreeShipping, AtMost: o.Gives.AtMost.Float(), Budget: o.Budget},
-		Reasons: []streams.Reason{
-			{Code: streams.ReasonCartAbandoned, Weight: math.Floor(float64(t.NowMS-c.lastMS) / 60_000)},
-			{Code: streams.ReasonCartValue, Weight: micros(cart.value)},
-		},
+		Reasons: o.reasons(t.NowMS, c, &cart),
 		Features: []streams.Feature{
 			{Name: "cart_value", Value: micros(cart.value)},
 			{Name: "cart_lines", Value: float64(len(c.cart))},
@@ -68,6 +50,7 @@ func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
 		},
 		Model: streams.ModelVersion{Name: "rule", Version: "1"},
 	}
+	o.log(p, t, c, s, d)
 	margin, known := cart.margin(cost)
 	floor := o.MarginFloor.Float()
 	m := c.marked(o.key)
@@ -82,7 +65,7 @@ func (o *offer) onTimer(p *Program, t *engine.Turn, c *Customer) {
 		withhold(d, streams.Reason{Code: streams.ReasonConsent, With: o.Consent})
 	case o.cooling(m, t.NowMS):
 		o.withholdCooling(d, m, t.NowMS)
-	case floor > 0 && (!known || margin < floor):
+	case floor > 0 && len(c.cart) > 0 && (!known || margin < floor):
 		withhold(d, streams.Reason{Code: streams.ReasonMargin, Weight: math.Floor(float64(margin*1e4)+0.5) / 1e4})
 	case cost <= 0: // a cart of unknown value: a share of it can't be promised
 		withhold(d, streams.Reason{Code: streams.ReasonMargin})
@@ -120,9 +103,28 @@ func (o *offer) grant(p *Program, t *engine.Turn, x *engine.Proposal) {
 	}
 }
 
-// cost is the most that the coupon costs the shop.
-func (o *offer) cost(cart int64) int64 {
+// reasons says why the coupon is considered.
+func (o *offer) reasons(nowMS int64, c *Customer, cart *cartValue) (why []streams.Reason) {
+	if o.quietMS > 0 {
+		why = append(why, streams.Reason{Code: streams.ReasonCartAbandoned, Weight: math.Floor(float64(nowMS-c.lastMS) / 60_000)})
+	}
+	if o.Audience != "" || o.When.Enters != "" {
+		why = append(why, streams.Reason{Code: streams.ReasonAudience, With: cmp.Or(o.When.Enters, o.Audience)})
+	}
+	if o.When.Leaves != "" {
+		why = append(why, streams.Reason{Code: streams.ReasonLeftAudience, With: o.When.Leaves})
+	}
+	if len(c.cart) > 0 {
+		why = append(why, streams.Reason{Code: streams.ReasonCartValue, Weight: micros(cart.value)})
+	}
+	return why
+}
+
+// cost is the most that the coupon costs the shop. known says whether the cart is that of the order it is for.
+func (o *offer) cost(cart int64, known bool) int64 {
 	switch g := &o.Gives; {
+	case g.PercentOff > 0 && !known:
+		return int64(g.AtMost)
 	case g.PercentOff > 0:
 		off := (g.PercentOff / 100).of(cart)
 		if g.AtMost > 0 {

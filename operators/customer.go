@@ -23,6 +23,7 @@ type Customer struct {
 	marks           []mark    // by decider ascending
 	consents        []consent // by purpose ascending
 	traits          []trait   // by name ascending: those that the pipeline asks for
+	members         []member  // by key ascending: the audiences that the customer belongs to
 }
 
 // seen is an item and when it was last met. item caches its row in the catalogue; the hash is what counts.

@@ -71,6 +71,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	for _, x := range o.traits {
 		c.setTrait(x.name, x.value, x.atMS)
 	}
+	c.mergeMembers(o)
 }
 
 // earliest is the smaller of two times, of which 0 is none.
@@ -93,6 +94,7 @@ const (
 	hasMarks
 	hasConsents
 	hasTraits
+	hasMembers
 	allSections = 1<<iota - 1
 )
 
@@ -103,7 +105,7 @@ const customerVersion = 1
 func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
-		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0} {
+		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -171,6 +173,13 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 			w.text(x.name)
 			w.text(x.value)
 			w.time(x.atMS)
+		}
+	}
+	if sections&hasMembers != 0 {
+		w.uint(uint64(len(c.members)))
+		for _, m := range c.members {
+			w.fixed32(m.key)
+			w.time(m.sinceMS)
 		}
 	}
 	return w.b
@@ -272,6 +281,17 @@ func decodeCustomer(b []byte) (*Customer, error) {
 			c.traits = append(c.traits, x)
 		}
 	}
+	if sections&hasMembers != 0 {
+		n := r.count(5)
+		c.members = make([]member, 0, n)
+		for range n {
+			m := member{key: r.fixed32(), sinceMS: r.time()}
+			if k := len(c.members); k > 0 && c.members[k-1].key >= m.key {
+				r.failf("the audiences are out of order")
+			}
+			c.members = append(c.members, m)
+		}
+	}
 	if len(r.b) > 0 {
 		r.failf("%d bytes too many", len(r.b))
 	}
@@ -283,7 +303,7 @@ func decodeCustomer(b []byte) (*Customer, error) {
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 256 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits)
+	n := 256 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members)
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

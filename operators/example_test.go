@@ -10,7 +10,7 @@ import (
 func ExampleNew() {
 	var home operators.Recommender
 	home.SetDefaults()
-	home.When = []string{"page.viewed"}
+	home.When.Events = []string{"page.viewed"}
 	config := operators.Config{Recommenders: map[string]operators.Recommender{"home": home}}
 	config.SetDefaults()
 	program, err := operators.New(config, []byte("recommenders: {home: {when: [page.viewed]}}"))

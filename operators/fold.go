@@ -29,6 +29,9 @@ type scratch struct {
 	gaps     []int64       // between purchases, ms
 	redeemed []int         // numbers of budgets
 
+	idleMS     int64   // how long the customer had been away before the event
+	facts      facts   // of the condition being asked
+	moved      []moved // audiences entered and left
 	candidates *models.Scratch
 	history    []models.Item
 	decision   streams.Decision
@@ -56,22 +59,22 @@ func (p *Program) Fold(t *engine.Turn) {
 	if len(p.ignore) > 0 && p.ignored(t, c) {
 		return
 	}
-	idleMS := int64(0)
+	s.idleMS = 0
 	if c.lastMS != 0 {
-		idleMS = max(0, t.NowMS-c.lastMS)
+		s.idleMS = max(0, t.NowMS-c.lastMS)
 	}
 	c.lastMS = max(c.lastMS, t.NowMS)
 	c.firstMS = earliest(c.firstMS, t.NowMS)
 	p.take(t, c, s)
 	on := &p.on[e.Type]
-	for _, o := range on.unless {
-		if o.unless.match(e) {
-			o.onUnless(t)
+	for _, d := range on.unless {
+		if d.unless.match(e) {
+			t.ClearTimer(d.name)
 		}
 	}
-	for _, o := range on.after {
-		if o.after.match(e) {
-			o.onAfter(t)
+	for _, d := range on.after {
+		if d.after.match(e) {
+			d.onAfter(t)
 		}
 	}
 	for _, x := range on.churn {
@@ -79,9 +82,10 @@ func (p *Program) Fold(t *engine.Turn) {
 			x.onAfter(p, t, c)
 		}
 	}
-	for _, r := range on.recommend {
-		if r.trigger.match(e) {
-			r.onEvent(p, t, c, s, idleMS)
+	p.review(t, c, s)
+	for _, d := range on.decide {
+		if d.events.match(e) {
+			d.consider(p, t, c, s)
 		}
 	}
 }

@@ -110,11 +110,11 @@ func (c *Customer) flooded(r *ignoreRule, nowMS int64) bool {
 
 // hear takes in the traits that the pipeline asks for.
 func (p *Program) hear(e *streams.Event, c *Customer, nowMS int64) {
-	if len(p.traits) == 0 {
+	if len(p.heard) == 0 {
 		return
 	}
 	e.Props.Each(func(key string, v streams.Value) bool {
-		i, wanted := slices.BinarySearch(p.traits, key)
+		i, wanted := slices.BinarySearch(p.heard, key)
 		if !wanted {
 			return true
 		}
@@ -125,7 +125,7 @@ func (p *Program) hear(e *streams.Event, c *Customer, nowMS int64) {
 				text = string(v)
 			}
 		}
-		c.setTrait(p.traits[i], text, nowMS)
+		c.setTrait(p.heard[i], text, nowMS)
 		return true
 	})
 }

@@ -27,6 +27,7 @@ type Description struct {
 	Reviews      int               `json:"reviews,omitempty"`
 	Consents     map[string]string `json:"consents,omitempty"`
 	Traits       map[string]string `json:"traits,omitempty"`
+	Audiences    map[string]string `json:"audiences,omitempty"` // since when the customer belongs to them
 	Deciders     []DeciderState    `json:"deciders,omitempty"`
 }
 
@@ -93,6 +94,14 @@ func (p *Program) Describe(state engine.State) any {
 			d.Traits = map[string]string{}
 		}
 		d.Traits[x.name] = x.value
+	}
+	for _, a := range p.audiences {
+		if i, in := c.member(a.key); in {
+			if d.Audiences == nil {
+				d.Audiences = map[string]string{}
+			}
+			d.Audiences[a.name] = timeText(c.members[i].sinceMS)
+		}
 	}
 	for _, name := range p.deciders() {
 		if m := c.marked(nameHash(name)); m.atMS != 0 {

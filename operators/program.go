@@ -21,14 +21,20 @@ type Program struct {
 	definition []byte
 	config     Config
 
+	zone         *time.Location
+	audiences    []*audience    // by name
+	reviewed     []*audience    // the same, each after those that it asks for
 	recommenders []*recommender // each list by name
 	offers       []*offer
 	churns       []*churn
 	ignore       []ignoreRule
-	traits       []string // that the ignore rules ask for, ascending
-	holdout      uint64   // customers with a smaller hash get no offer
+	heard        []string   // traits that the pipeline asks for, ascending
+	daily        []*decider // those whose moment is a time of day
+	holdout      uint64     // customers with a smaller hash get no offer
 	on           [streams.NumTypes]actions
-	timers       map[string]func(*engine.Turn, *Customer)
+	timers       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
+
+	traits, purposes, props []string // that conditions name, by slot
 
 	catalog  *Catalog
 	together *models.CoOccurrence
@@ -43,8 +49,8 @@ type Program struct {
 
 // actions is what an event type sets off.
 type actions struct {
-	recommend     []*recommender
-	after, unless []*offer
+	decide        []*decider
+	after, unless []*decider
 	churn         []*churn
 }
 
@@ -60,19 +66,21 @@ func New(config Config, definition []byte) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("operators: timezone %q: want an IANA name such as Asia/Shanghai: %w", config.Timezone, err)
 	}
-	p := &Program{definition: definition, config: config, timers: map[string]func(*engine.Turn, *Customer){}}
-	p.ignore, p.traits = newIgnoreRules(config.Ignore)
-	slices.Sort(p.traits)
-	p.traits = slices.Compact(p.traits)
+	p := &Program{definition: definition, config: config, zone: zone, timers: map[string]func(*Program, *engine.Turn, *Customer, *scratch){}}
+	p.ignore, p.heard = newIgnoreRules(config.Ignore)
 	p.holdout = config.Holdout.hashes()
 	p.budgets = newBudgets(config.Budgets, zone)
-	if err := p.addRecommenders(); err != nil {
-		return nil, err
+	for _, add := range []func() error{p.addAudiences, p.addRecommenders, p.addOffers, p.addChurn} {
+		if err := add(); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.addOffers(); err != nil {
-		return nil, err
+	p.heard = append(p.heard, p.traits...)
+	slices.Sort(p.heard)
+	p.heard = slices.Compact(p.heard)
+	for _, d := range p.moments() {
+		p.register(d)
 	}
-	p.addChurn()
 	if err := p.checkNames(); err != nil {
 		return nil, err
 	}
@@ -91,11 +99,11 @@ func (p *Program) addRecommenders() error {
 			return fmt.Errorf("operators: recommenders.%s: half_life %v and trend_half_life %v differ from recommenders.%s (%v, %v): "+
 				"all recommenders score with the same models; give them the same half-lives", name, r.HalfLife, r.TrendHalfLife, p.recommenders[0].name, half, trend)
 		}
-		x := newRecommender(name, r)
-		p.recommenders = append(p.recommenders, x)
-		for _, t := range x.trigger.types() {
-			p.on[t].recommend = append(p.on[t].recommend, x)
+		x, err := p.newRecommender(name, r)
+		if err != nil {
+			return err
 		}
+		p.recommenders = append(p.recommenders, x)
 	}
 	if half.MS() <= 0 || trend.MS() <= 0 {
 		return fmt.Errorf("operators: half_life %v and trend_half_life %v must be longer than nothing", half, trend)
@@ -113,28 +121,39 @@ func (p *Program) addOffers() error {
 		if budget < 0 {
 			return fmt.Errorf("operators: offers.%s.budget: %q is not declared under budgets", name, o.Budget)
 		}
-		x := newOffer(name, o, budget)
+		x, err := p.newOffer(name, o, budget)
+		if err != nil {
+			return err
+		}
 		p.offers = append(p.offers, x)
-		for _, t := range x.after.types() {
-			p.on[t].after = append(p.on[t].after, x)
-		}
-		for _, t := range x.unless.types() {
-			p.on[t].unless = append(p.on[t].unless, x)
-		}
-		p.timers[name] = func(t *engine.Turn, c *Customer) { x.onTimer(p, t, c) }
 	}
 	return nil
 }
 
-func (p *Program) addChurn() {
+func (p *Program) addChurn() error {
 	for _, name := range slices.Sorted(maps.Keys(p.config.Churn)) {
-		x := newChurn(name, p.config.Churn[name])
+		x, err := p.newChurn(name, p.config.Churn[name])
+		if err != nil {
+			return err
+		}
 		p.churns = append(p.churns, x)
 		for _, t := range x.after.types() {
 			p.on[t].churn = append(p.on[t].churn, x)
 		}
-		p.timers[name] = func(t *engine.Turn, c *Customer) { x.onTimer(p, t, c) }
+		p.timers[name] = x.onTimer
 	}
+	return nil
+}
+
+// moments lists the deciders that are considered at moments: offers, then recommenders.
+func (p *Program) moments() (all []*decider) {
+	for _, x := range p.offers {
+		all = append(all, x.decider)
+	}
+	for _, x := range p.recommenders {
+		all = append(all, x.decider)
+	}
+	return all
 }
 
 // checkNames makes sure that two deciders never take each other's timers, marks or decision ids.
@@ -269,8 +288,9 @@ func (p *Program) Fire(t *engine.Turn, timer engine.Timer) {
 	if !ok {
 		return // armed by a decider that the pipeline no longer has
 	}
-	if c := t.State.(*Customer); !p.ignoredCustomer(t, c) {
-		decide(t, c)
+	if c, s := t.State.(*Customer), t.Scratch.(*scratch); !p.ignoredCustomer(t, c) {
+		s.idleMS = max(0, t.NowMS-c.lastMS)
+		decide(p, t, c, s)
 	}
 }
 
@@ -286,13 +306,17 @@ type trigger struct {
 func newTrigger(names ...string) trigger {
 	var t trigger
 	for _, n := range names {
-		if strings.HasPrefix(n, streams.CustomPrefix) {
-			t.custom = append(t.custom, n)
-		} else {
-			t.builtin |= 1 << streams.ParseType(n)
-		}
+		t.add(n)
 	}
 	return t
+}
+
+func (t *trigger) add(name string) {
+	if strings.HasPrefix(name, streams.CustomPrefix) {
+		t.custom = append(t.custom, name)
+	} else {
+		t.builtin |= 1 << streams.ParseType(name)
+	}
 }
 
 // types lists the types that may match.

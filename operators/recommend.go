@@ -16,25 +16,29 @@ import (
 // popular items that fill up are scored below the last one that the history speaks for.
 type recommender struct {
 	Recommender
-	name             string
-	key              uint32
-	trigger          trigger
+	*decider
 	together, trends bool
 	expiresMS        int64
 	boughtMS         int64
 	atMostMS         int64
 }
 
-func newRecommender(name string, r Recommender) *recommender {
-	return &recommender{
-		Recommender: r, name: name, key: nameHash(name), trigger: newTrigger(r.When...),
+func (p *Program) newRecommender(name string, r Recommender) (*recommender, error) {
+	d, err := p.newDecider(name, r.When, r.Audience, r.Log)
+	if err != nil {
+		return nil, err
+	}
+	x := &recommender{
+		Recommender: r, decider: d,
 		together: slices.Contains(r.Candidates, viewedTogether), trends: slices.Contains(r.Candidates, trending),
 		expiresMS: r.Expires.MS(), boughtMS: r.ExcludeBought.MS(), atMostMS: r.AtMost.Per.MS(),
 	}
+	d.decide = x.recommend
+	return x, nil
 }
 
-// onEvent decides, after the event was taken into the customer's state. idleMS is how long the customer had been away before it.
-func (r *recommender) onEvent(p *Program, t *engine.Turn, c *Customer, s *scratch, idleMS int64) {
+// recommend decides; of an event, after it was taken into the customer's state.
+func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scratch) {
 	if r.AtMost.N > 0 {
 		if m := c.marked(r.key); t.NowMS < m.atMS+r.atMostMS && int(m.n) >= r.AtMost.N {
 			return
@@ -53,7 +57,7 @@ func (r *recommender) onEvent(p *Program, t *engine.Turn, c *Customer, s *scratc
 	case t.Paused(GroupRecommendations):
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
-		r.fill(p, t, c, s)
+		r.fill(p, t.Event, t.NowMS, c, s)
 		if len(d.Items) == 0 {
 			return // nothing is known yet: there is nothing to show, and nothing to withhold
 		}
@@ -68,18 +72,18 @@ func (r *recommender) onEvent(p *Program, t *engine.Turn, c *Customer, s *scratc
 	}
 	d.Features = append(d.Features,
 		streams.Feature{Name: "history", Value: float64(len(s.history))},
-		streams.Feature{Name: "idle_s", Value: float64(idleMS / 1000)},
+		streams.Feature{Name: "idle_s", Value: float64(s.idleMS / 1000)},
 		streams.Feature{Name: "purchases", Value: float64(c.purchases.Count)})
+	r.log(p, t, c, s, d)
 	t.Decide(d)
 }
 
-// fill ranks the candidates into the scratch's decision.
-func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+// fill ranks the candidates into the scratch's decision. e is nil where no event asks.
+func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer, s *scratch) {
 	d := &s.decision
-	now := t.NowMS
 	onPage := uint64(0)
-	if len(t.Event.Lines) == 1 {
-		onPage = hashItem(t.Event.Lines[0].ID)
+	if e != nil && len(e.Lines) == 1 {
+		onPage = hashItem(e.Lines[0].ID)
 	}
 	keep := func(i models.Item) bool {
 		return p.catalog.sellable(i, now) && c.wants(p.catalog.hashes[i.Row()], onPage, now-r.boughtMS)

@@ -70,12 +70,16 @@ const (
 	KindRecommendation = "recommendation"
 	KindCoupon         = "coupon"
 	KindChurn          = "churn"
+	KindAudience       = "audience" // a customer began or ceased to belong to one
 )
 
 // The actions of a decision.
 const (
 	ActionShow = "show"
 	ActionNone = "none"
+	// Of an audience.
+	ActionEnter = "enter"
+	ActionLeave = "leave"
 )
 
 // Decision is one decision, whether acted on or withheld. AppendJSON writes the form that is published.

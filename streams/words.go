@@ -38,9 +38,11 @@ const (
 	ReasonChurnRisk         = "churn_risk"         // Weight: probability
 	ReasonWinback           = "winback"            // Weight: days since the last order
 	ReasonFirstOrder        = "first_order"
-	ReasonLoyal             = "loyal"   // Weight: orders
-	ReasonUplift            = "uplift"  // Weight: expected gain in units of currency
-	ReasonAtMost            = "at_most" // the discount was cut; Weight: units of currency
+	ReasonLoyal             = "loyal"         // Weight: orders
+	ReasonAudience          = "audience"      // With: the audience or its condition
+	ReasonLeftAudience      = "left_audience" // With: the audience
+	ReasonUplift            = "uplift"        // Weight: expected gain in units of currency
+	ReasonAtMost            = "at_most"       // the discount was cut; Weight: units of currency
 
 	// Why a customer is thought to leave, or to have come back.
 	ReasonSilence    = "silence"    // Weight: days since the last order
@@ -108,6 +110,8 @@ var reasonWords = map[string][2]string{
 	ReasonWinback:           {"has not ordered for [{weight} days|long]", "已[ {weight} 天|很久]没有下单"},
 	ReasonFirstOrder:        {"has not ordered before", "尚未下过首单"},
 	ReasonLoyal:             {"a loyal customer[ of {weight} orders]", "忠实顾客[，共 {weight} 单]"},
+	ReasonAudience:          {"belongs to [{with}|the audience]", "属于[{with}|目标人群]"},
+	ReasonLeftAudience:      {"no longer belongs to [{with}|the audience]", "不再属于[{with}|目标人群]"},
 	ReasonUplift:            {"the offer is expected to pay[: {weight}]", "预计优惠带来增益[：{weight}]"},
 	ReasonAtMost:            {"the discount is cut at [{weight}|its limit]", "优惠金额以[ {weight} |上限]为限"},
 

@@ -117,7 +117,15 @@ func compile(source string, names Names) (*Condition, node, int, error) {
 	}
 	slices.Sort(k.used)
 	slices.Sort(k.slots)
-	return &Condition{source: source, names: slices.Compact(k.used), slots: slices.Compact(k.slots)}, n, tree.Node.Location().From, nil
+	return &Condition{source: source, names: slices.Compact(k.used), slots: slices.Compact(k.slots)}, n, begin(tree.Node), nil
+}
+
+// begin is where a part begins: the parser places a name with dots at its last word.
+func begin(x ast.Node) int {
+	if m, ok := x.(*ast.MemberNode); ok {
+		return begin(m.Node)
+	}
+	return x.Location().From
 }
 
 // True says whether the condition holds.
@@ -154,7 +162,7 @@ type compiler struct {
 
 func (k *compiler) failf(at ast.Node, allowed, suggestion, found string, args ...any) node {
 	if k.fault == nil {
-		k.fault = &Fault{Offset: at.Location().From, Found: fmt.Sprintf(found, args...), Allowed: allowed, Suggestion: suggestion}
+		k.fault = &Fault{Offset: begin(at), Found: fmt.Sprintf(found, args...), Allowed: allowed, Suggestion: suggestion}
 	}
 	return node{kind: Number, number: func(Vars) float64 { return 0 }}
 }

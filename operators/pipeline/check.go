@@ -53,6 +53,7 @@ func check(d *decoder, c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Ignore)) {
 		k.ignore("ignore."+name, c.Deciders.Ignore[name])
 	}
+	k.conditions(&c.Deciders)
 }
 
 // report takes down a fault at the value of a key, unless the key or one that the fault is because of has one already.
@@ -293,9 +294,9 @@ func (k checker) names(c *operators.Config) {
 	}{
 		{"recommenders", slices.Sorted(maps.Keys(c.Recommenders))}, {"offers", slices.Sorted(maps.Keys(c.Offers))},
 		{"churn", slices.Sorted(maps.Keys(c.Churn))}, {"budgets", slices.Sorted(maps.Keys(c.Budgets))},
-		{"ignore", slices.Sorted(maps.Keys(c.Ignore))},
+		{"ignore", slices.Sorted(maps.Keys(c.Ignore))}, {"audiences", slices.Sorted(maps.Keys(c.Audiences))},
 	} {
-		decides := section.key != "budgets" && section.key != "ignore"
+		decides := section.key != "budgets" && section.key != "ignore" && section.key != "audiences"
 		for _, name := range section.names {
 			key := join(section.key, name)
 			switch {
@@ -333,10 +334,7 @@ func fitting(name string) string {
 }
 
 func (k checker) recommender(key string, r operators.Recommender, limits operators.Limits) {
-	k.events(key+".when", r.When)
-	if len(r.When) == 0 {
-		k.report(key+".when", "no event type", "want at least one, such as page.viewed", "")
-	}
+	k.moment(key+".when", &r.When)
 	if len(r.Candidates) == 0 {
 		k.report(key+".candidates", "an empty list", "want at least one of viewed_together, trending", "")
 	}
@@ -397,13 +395,7 @@ func notOfCustomers(t streams.Type) bool {
 }
 
 func (k checker) offer(key string, o operators.Offer, budgets map[string]operators.Budget) {
-	k.event(key+".when.after", o.When.After)
-	if o.When.Unless != "" {
-		k.event(key+".when.unless", o.When.Unless)
-	}
-	if o.When.Unless == o.When.After {
-		k.report(key+".when.unless", strconv.Quote(short(o.When.Unless)), "want another event than when.after", "", key+".when.after")
-	}
+	k.moment(key+".when", &o.When)
 	declared := slices.Sorted(maps.Keys(budgets))
 	if _, ok := budgets[o.Budget]; !ok && !k.spoilt["budgets"] {
 		allowed := "allowed: " + strings.Join(declared, ", ")

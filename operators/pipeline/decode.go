@@ -21,6 +21,7 @@ import (
 //	allow:"a|b|c"      the values a text may have
 //	allow:"1..100"     the range of a number, duration or amount of bytes; either end may be left out
 //	need:"words"       the key must be there; what it is for
+//	yaml:"name,bare"   the section may be written as the value of this key alone
 //
 // A type with UnmarshalText is read from any scalar; what its error says is shown as what is allowed. A list of scalars
 // may be written as the one scalar it holds. A type with SetDefaults starts from what that sets.
@@ -79,6 +80,10 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key, allow string) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
+		if bare, ok := bareOf(v); ok && !isSection(node) {
+			d.value(node, bare, key, "")
+			return
+		}
 		d.structure(node, key, v)
 	case reflect.Map:
 		d.mapping(node, v, key, allow)
@@ -89,6 +94,15 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key, allow string) {
 			d.within(node, v, key, allow)
 		}
 	}
+}
+
+// isSection says whether a node is keys with values.
+func isSection(node ast.Node) bool {
+	switch node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	}
+	return false
 }
 
 // entries returns the key-value pairs of a mapping. Nothing at all (a section whose lines are all comments) is an empty one.

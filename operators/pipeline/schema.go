@@ -53,6 +53,16 @@ func fieldsOf(vs ...reflect.Value) (fields []field, rest reflect.Value) {
 	return fields, rest
 }
 
+// bareOf returns the value that a section may be written as alone, if it has one.
+func bareOf(v reflect.Value) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		if _, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); options == "bare" {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
 func namesOf(fields []field) []string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -180,10 +190,14 @@ func describe(t reflect.Type) string {
 	case reflect.Map:
 		return "names, each with " + describe(t.Elem())
 	case reflect.Struct:
-		fields, rest := fieldsOf(reflect.New(t).Elem())
+		v := reflect.New(t).Elem()
+		fields, rest := fieldsOf(v)
 		names := namesOf(fields)
 		if rest.IsValid() {
 			names = append(names, "...")
+		}
+		if bare, ok := bareOf(v); ok {
+			return describe(bare.Type()) + ", or keys with values (" + strings.Join(names, ", ") + ")"
 		}
 		return "keys with values (" + strings.Join(names, ", ") + ")"
 	}

@@ -1,0 +1,352 @@
+package operators
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/operators/condition"
+	"nudge/streams"
+)
+
+// scope is what a condition may speak of.
+type scope uint8
+
+const (
+	scopeCustomer scope = 1 << iota // the customer, and what time it is
+	scopeItem                       // an item: the event's, or the candidate
+	scopeThis                       // the event
+	scopeEvent    = scopeCustomer | scopeItem | scopeThis
+	scopeFilter   = scopeCustomer | scopeItem
+)
+
+// What a name stands for. A slot is one of these, and a number within it.
+const (
+	slotFeature = iota
+	slotTrait
+	slotConsent
+	slotAudience
+	slotCustomer
+	slotEvent
+	slotProp
+	slotItem
+	slotNow
+	slotBits = 16
+)
+
+func slotOf(what, n int) int { return what<<slotBits | n }
+
+// field is a name with a fixed meaning.
+type field struct {
+	name   string
+	kind   condition.Kind
+	number func(f *facts) float64
+	text   func(f *facts) string
+}
+
+// eventFields are event.<name>. A number that the event does not have is not known.
+var eventFields = []field{
+	{"campaign", condition.Text, nil, func(f *facts) string { return f.event.Context.Campaign }},
+	{"channel", condition.Text, nil, func(f *facts) string { return f.event.Context.Channel }},
+	{"currency", condition.Text, nil, func(f *facts) string { return f.event.Currency }},
+	{"device", condition.Text, nil, func(f *facts) string { return f.event.Context.Device }},
+	{"item", condition.Text, nil, func(f *facts) string { return f.event.Item() }},
+	{"items", condition.Number, func(f *facts) float64 { return float64(len(f.event.Lines)) }, nil},
+	{"locale", condition.Text, nil, func(f *facts) string { return f.event.Context.Locale }},
+	{"page", condition.Text, nil, func(f *facts) string { return f.event.Context.Page }},
+	{"price", condition.Number, func(f *facts) float64 {
+		if len(f.event.Lines) == 0 || !f.event.Lines[0].HasPrice {
+			return math.NaN()
+		}
+		return micros(f.event.Lines[0].Price)
+	}, nil},
+	{"quantity", condition.Number, func(f *facts) float64 {
+		n := 0.0
+		for i := range f.event.Lines {
+			n += float64(f.event.Lines[i].Quantity)
+		}
+		return n
+	}, nil},
+	{"referrer", condition.Text, nil, func(f *facts) string { return f.event.Context.Referrer }},
+	{"source", condition.Text, nil, func(f *facts) string { return f.event.Context.Source }},
+	{"type", condition.Text, nil, func(f *facts) string { return f.event.Name }},
+	{"value", condition.Number, func(f *facts) float64 {
+		if !f.event.HasValue {
+			return math.NaN()
+		}
+		return micros(f.event.Value)
+	}, nil},
+}
+
+// itemFields are item.<name>: what the catalogue says of the event's first item, or of the candidate.
+var itemFields = []field{
+	{"category", condition.Text, nil, func(f *facts) string {
+		if r := f.row(); r != nil {
+			first, _, _ := strings.Cut(r.categories, "\n")
+			return first
+		}
+		return ""
+	}},
+	{"id", condition.Text, nil, func(f *facts) string {
+		if r := f.row(); r != nil {
+			return r.id
+		}
+		return ""
+	}},
+	{"margin", condition.Number, func(f *facts) float64 {
+		if r := f.row(); r != nil && f.program.catalog.marks[f.item.Row()]&itemCosted != 0 {
+			return micros(r.price - r.cost)
+		}
+		return math.NaN()
+	}, nil},
+	{"price", condition.Number, func(f *facts) float64 {
+		if r := f.row(); r != nil && r.fromCatalogue {
+			return micros(r.price)
+		}
+		return math.NaN()
+	}, nil},
+	{"stock", condition.Number, func(f *facts) float64 {
+		if r := f.row(); r != nil && f.program.catalog.marks[f.item.Row()]&itemCounted != 0 {
+			return float64(r.stock)
+		}
+		return math.NaN()
+	}, nil},
+}
+
+// nowFields are now.<name>: event time, in the pipeline's zone.
+var nowFields = []field{
+	{"hour", condition.Number, func(f *facts) float64 { return float64(f.now().Hour()) }, nil},
+	{"minute", condition.Number, func(f *facts) float64 { return float64(f.now().Minute()) }, nil},
+	{"weekday", condition.Number, func(f *facts) float64 { return float64((int(f.now().Weekday())+6)%7 + 1) }, nil}, // Monday is 1
+}
+
+// customerFields are customer.<name>: what is always remembered of a customer.
+var customerFields = []field{
+	{"anonymous", condition.Truth, func(f *facts) float64 { return float64(bit(f.anonymous)) }, nil},
+	{"cart_lines", condition.Number, func(f *facts) float64 { return float64(len(f.customer.cart)) }, nil},
+	{"cart_value", condition.Number, func(f *facts) float64 { return micros(f.program.value(f.customer).value) }, nil},
+	{"id", condition.Text, nil, func(f *facts) string { return f.id }},
+	{"orders", condition.Number, func(f *facts) float64 { return float64(f.customer.purchases.Count) }, nil},
+	{"spent", condition.Number, func(f *facts) float64 { return micros(f.customer.spent) }, nil},
+}
+
+// names answers what a condition may name.
+type names struct {
+	program *Program
+	scope   scope
+}
+
+func (p *Program) names(s scope) *names { return &names{p, s} }
+
+func splitName(name string) []string { return strings.Split(name, ".") }
+
+// Name implements condition.Names.
+func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
+	p := n.program
+	if len(path) == 3 && path[0] == "event" && path[1] == "props" && n.scope&scopeThis != 0 {
+		return slotOf(slotProp, intern(&p.props, path[2])), condition.Loose, true
+	}
+	if len(path) != 2 {
+		return 0, 0, false
+	}
+	of := func(what int, fields []field) (int, condition.Kind, bool) {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == path[1] })
+		if i < 0 {
+			return 0, 0, false
+		}
+		return slotOf(what, i), fields[i].kind, true
+	}
+	switch path[0] {
+	case "trait":
+		return slotOf(slotTrait, intern(&p.traits, path[1])), condition.Loose, true
+	case "consent":
+		return slotOf(slotConsent, intern(&p.purposes, path[1])), condition.Truth, true
+	case "audience":
+		if i := p.audienceNumber(path[1]); i >= 0 {
+			return slotOf(slotAudience, i), condition.Truth, true
+		}
+	case "customer":
+		return of(slotCustomer, customerFields)
+	case "now":
+		return of(slotNow, nowFields)
+	case "event":
+		if n.scope&scopeThis != 0 {
+			return of(slotEvent, eventFields)
+		}
+	case "item":
+		if n.scope&scopeItem != 0 {
+			return of(slotItem, itemFields)
+		}
+	}
+	return 0, 0, false
+}
+
+// facts gives a condition its values: of a turn, its customer and an item. It is filled anew for each.
+type facts struct {
+	program   *Program
+	customer  *Customer
+	event     *streams.Event
+	id        string
+	anonymous bool
+	nowMS     int64
+	item      models.Item
+	zoned     time.Time // nowMS in the pipeline's zone, once asked for
+}
+
+var noEvent streams.Event
+
+// set fills the facts of a turn. The item is the event's first.
+func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
+	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem}
+	if f.event == nil {
+		f.event = &noEvent
+	} else if len(f.event.Lines) > 0 {
+		f.item = p.catalog.find(hashItem(f.event.Lines[0].ID))
+	}
+}
+
+func (f *facts) now() time.Time {
+	if f.zoned.IsZero() {
+		f.zoned = time.UnixMilli(f.nowMS).In(f.program.zone)
+	}
+	return f.zoned
+}
+
+func (f *facts) row() *item {
+	if !f.program.catalog.valid(f.item) {
+		return nil
+	}
+	return &f.program.catalog.rows[f.item.Row()]
+}
+
+// Number implements condition.Vars.
+func (f *facts) Number(slot int) float64 {
+	n := slot & (1<<slotBits - 1)
+	switch slot >> slotBits {
+	case slotEvent:
+		return eventFields[n].number(f)
+	case slotItem:
+		return itemFields[n].number(f)
+	case slotNow:
+		return nowFields[n].number(f)
+	case slotCustomer:
+		return customerFields[n].number(f)
+	}
+	return math.NaN()
+}
+
+// Text implements condition.Vars.
+func (f *facts) Text(slot int) string {
+	n := slot & (1<<slotBits - 1)
+	switch slot >> slotBits {
+	case slotTrait:
+		return f.customer.trait(f.program.traits[n])
+	case slotEvent:
+		return eventFields[n].text(f)
+	case slotItem:
+		return itemFields[n].text(f)
+	case slotCustomer:
+		return customerFields[n].text(f)
+	case slotProp:
+		v, _ := f.event.Props.Get(f.program.props[n])
+		if text, ok := v.Text(); ok {
+			return text
+		}
+		return string(v)
+	}
+	return ""
+}
+
+// Truth implements condition.Vars.
+func (f *facts) Truth(slot int) bool {
+	n := slot & (1<<slotBits - 1)
+	switch slot >> slotBits {
+	case slotConsent:
+		return f.customer.consented(f.program.purposes[n])
+	case slotAudience:
+		_, in := f.customer.member(f.program.audiences[n].key)
+		return in
+	case slotCustomer:
+		return customerFields[n].number(f) != 0
+	}
+	return false
+}
+
+// List implements condition.Vars.
+func (f *facts) List(slot int) []string { return nil }
+
+// condition compiles a condition; nil for none.
+func (p *Program) condition(source string, s scope) (*condition.Condition, error) {
+	if source == "" {
+		return nil, nil
+	}
+	return condition.Compile(source, p.names(s))
+}
+
+// intern returns the number of a name in a list, put there if need be.
+func intern(list *[]string, name string) int {
+	if i := slices.Index(*list, name); i >= 0 {
+		return i
+	}
+	*list = append(*list, name)
+	return len(*list) - 1
+}
+
+// Near implements condition.Names: names that there are and that differ little.
+func (n *names) Near(path []string) []string {
+	all := n.all()
+	name := strings.Join(path, ".")
+	near := all[:0]
+	for _, x := range all {
+		if distance(x, name) <= 1+len(name)/4 {
+			near = append(near, x)
+		}
+	}
+	slices.SortStableFunc(near, func(a, b string) int { return distance(a, name) - distance(b, name) })
+	return near
+}
+
+// all lists the names that are fixed or declared.
+func (n *names) all() (all []string) {
+	add := func(section string, fields []field) {
+		for _, f := range fields {
+			all = append(all, section+"."+f.name)
+		}
+	}
+	for _, a := range n.program.audiences {
+		all = append(all, "audience."+a.name)
+	}
+	add("customer", customerFields)
+	add("now", nowFields)
+	if n.scope&scopeThis != 0 {
+		add("event", eventFields)
+	}
+	if n.scope&scopeItem != 0 {
+		add("item", itemFields)
+	}
+	return all
+}
+
+// distance is the number of letters to insert, delete or replace between two words (Levenshtein 1966).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,210 @@
+package operators
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"nudge/engine"
+	"nudge/operators/condition"
+	"nudge/streams"
+)
+
+// Moment is when a decision is considered. It has one of these forms:
+//
+//	[product.viewed, custom.wheel_spun]                                on an event; as one word for one type
+//	request                                                            when somebody asks, and never by itself; also in the list
+//	{quiet: 30m, after: product.added, unless: order.completed}        when the customer has been silent so long after one event and without another
+//	{delay: 3d, after: custom.delivered, unless: order.refunded}       so long after an event, unless another comes first
+//	{every: 1d, at: "09:00"}                                           for every customer at that time of day in the pipeline's zone; every 7d is on Mondays
+//	{enters: vip}, {leaves: vip}                                       when the customer begins or ceases to belong to an audience
+//
+// and with any of them an if: a condition over the event and what is known of the customer.
+type Moment struct {
+	Events []string  `yaml:"events,bare"`
+	Quiet  Duration  `yaml:"quiet" allow:"1s.."`
+	Delay  Duration  `yaml:"delay" allow:"1s.."`
+	After  string    `yaml:"after"`
+	Unless string    `yaml:"unless"`
+	Every  Duration  `yaml:"every" allow:"1d..366d"` // whole days
+	At     TimeOfDay `yaml:"at"`
+	Enters string    `yaml:"enters"`
+	Leaves string    `yaml:"leaves"`
+	If     string    `yaml:"if"`
+}
+
+// OnRequest is the word among a moment's events for being asked.
+const OnRequest = "request"
+
+// Forms lists the keys of the moment that say which form it has; one is right.
+func (m *Moment) Forms() (keys []string) {
+	for _, k := range []struct {
+		name string
+		used bool
+	}{{"events", len(m.Events) > 0}, {"quiet", m.Quiet > 0}, {"delay", m.Delay > 0}, {"every", m.Every > 0}, {"enters", m.Enters != ""}, {"leaves", m.Leaves != ""}} {
+		if k.used {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+// TimeOfDay is a time of day in minutes, written "09:00".
+type TimeOfDay int
+
+// String writes the time as it is read.
+func (t TimeOfDay) String() string { return fmt.Sprintf("%02d:%02d", int(t)/60, int(t)%60) }
+
+// MarshalText is the inverse of UnmarshalText.
+func (t TimeOfDay) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads "09:00".
+func (t *TimeOfDay) UnmarshalText(text []byte) error {
+	x, err := time.Parse("15:04", string(text))
+	if err != nil {
+		return errors.New(`want a time of day in quotes, such as "09:00"`)
+	}
+	*t = TimeOfDay(x.Hour()*60 + x.Minute())
+	return nil
+}
+
+// decider is what recommenders and offers have in common: when they are considered, for whom, and what they publish of what
+// they knew.
+type decider struct {
+	name     string
+	key      uint32
+	events   trigger
+	after    trigger // arms the timer
+	unless   trigger // disarms it
+	quietMS  int64
+	delayMS  int64
+	every    int64 // days; 0: not by the clock
+	at       TimeOfDay
+	enters   int // audience's number + 1
+	leaves   int
+	when     *condition.Condition // nil: always
+	audience *condition.Condition // nil: everybody
+	logs     []logged
+	decide   func(p *Program, t *engine.Turn, c *Customer, s *scratch)
+}
+
+// logged is a feature that is published with a decision.
+type logged struct {
+	name string
+	slot int
+}
+
+// newDecider compiles a moment. Faults of conditions are found by Conditions; here the first one is returned.
+func (p *Program) newDecider(name string, m Moment, audience string, logs []string) (*decider, error) {
+	d := &decider{name: name, key: nameHash(name), quietMS: m.Quiet.MS(), delayMS: m.Delay.MS(), every: int64(m.Every) / int64(day), at: m.At}
+	for _, e := range m.Events {
+		if e != OnRequest {
+			d.events.add(e)
+		}
+	}
+	if d.quietMS > 0 || d.delayMS > 0 {
+		d.after = newTrigger(m.After)
+		if m.Unless != "" {
+			d.unless = newTrigger(m.Unless)
+		}
+	}
+	d.enters, d.leaves = p.audienceNumber(m.Enters)+1, p.audienceNumber(m.Leaves)+1
+	var err error
+	if d.when, err = p.condition(m.If, scopeEvent); err != nil {
+		return nil, err
+	}
+	if d.audience, err = p.condition(audience, scopeCustomer); err != nil {
+		return nil, err
+	}
+	for _, name := range logs {
+		slot, kind, ok := p.names(scopeEvent).Name(splitName(name))
+		if !ok || kind != condition.Number {
+			return nil, fmt.Errorf("operators: %s: log: %q is no feature that is a number", d.name, name)
+		}
+		d.logs = append(d.logs, logged{name, slot})
+	}
+	return d, nil
+}
+
+// register enters the decider where its moment is looked for.
+func (p *Program) register(d *decider) {
+	for _, t := range d.events.types() {
+		p.on[t].decide = append(p.on[t].decide, d)
+	}
+	for _, t := range d.after.types() {
+		p.on[t].after = append(p.on[t].after, d)
+	}
+	for _, t := range d.unless.types() {
+		p.on[t].unless = append(p.on[t].unless, d)
+	}
+	if d.quietMS > 0 || d.delayMS > 0 {
+		p.timers[d.name] = d.onTimer
+	}
+	if d.every > 0 {
+		p.daily = append(p.daily, d)
+	}
+	if d.enters > 0 {
+		a := p.audiences[d.enters-1]
+		a.enters = append(a.enters, d)
+	}
+	if d.leaves > 0 {
+		a := p.audiences[d.leaves-1]
+		a.leaves = append(a.leaves, d)
+	}
+}
+
+// onAfter arms the timer. That of a silence is not moved by every later event: when it fires it looks at the last activity.
+func (d *decider) onAfter(t *engine.Turn) {
+	if _, armed := t.TimerAt(d.name); !armed {
+		t.SetTimer(d.name, t.NowMS+d.quietMS+d.delayMS)
+	}
+}
+
+func (d *decider) onTimer(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+	if quietAt := c.lastMS + d.quietMS; d.quietMS > 0 && quietAt > t.NowMS {
+		t.SetTimer(d.name, quietAt)
+		return
+	}
+	d.consider(p, t, c, s)
+}
+
+// consider decides if its conditions hold.
+func (d *decider) consider(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+	if d.concerns(p, t, c, s) {
+		d.decide(p, t, c, s)
+	}
+}
+
+// concerns says whether the conditions hold.
+func (d *decider) concerns(p *Program, t *engine.Turn, c *Customer, s *scratch) bool {
+	if d.when == nil && d.audience == nil {
+		return true
+	}
+	s.facts.set(p, t, c)
+	return (d.when == nil || d.when.True(&s.facts)) && (d.audience == nil || d.audience.True(&s.facts))
+}
+
+// log publishes the features that the pipeline asks for. One that is not known is left out.
+func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *streams.Decision) {
+	if len(d.logs) == 0 {
+		return
+	}
+	s.facts.set(p, t, c)
+	for _, l := range d.logs {
+		if v := s.facts.Number(l.slot); v == v {
+			x.Features = append(x.Features, streams.Feature{Name: l.name, Value: v})
+		}
+	}
+}
+
+// nextAt is the next time after a time at which a daily moment comes: at d.at of the first day that is a multiple of d.every.
+func (d *decider) nextAt(zone *time.Location, afterMS int64) int64 {
+	now := time.UnixMilli(afterMS).In(zone)
+	for n := 0; ; n++ { // at most every + 1 days on
+		x := time.Date(now.Year(), now.Month(), now.Day()+n, int(d.at)/60, int(d.at)%60, 0, 0, zone)
+		day := time.Date(x.Year(), x.Month(), x.Day(), 0, 0, 0, 0, time.UTC).Unix() / (24 * 3600)
+		if ms := x.UnixMilli(); ms > afterMS && (day-4)%d.every == 0 { // day 4 of 1970 was a Monday
+			return ms
+		}
+	}
+}
