@@ -7,7 +7,8 @@
 //  2. The same examples in the same order leave the same bytes, on every machine: products are rounded on their own
 //     (float64(x*y) + z), exp and log are our own.
 //  3. Every model is bounded and every row encodes to canonical bytes that load back to the same row.
-//  4. What is learned is a sum of contributions: Add takes in what another has learned. CoOccurrence alone forgets the
+//  4. Sketches (HLL…, Quantiles…, TopK…, Decayed…) live in their bytes, which are the same in whatever order values came and were merged.
+//  5. What is learned is a sum of contributions: Add takes in what another has learned. CoOccurrence alone forgets the
 //     lightest of a full row.
 //
 // # Measured

@@ -42,11 +42,11 @@ func (dl *DeadLetter) Position() Position {
 // a record without a key has neither.
 func (dl *DeadLetter) AppendJSON(b []byte) []byte {
 	b = append(b, `{"reason":`...)
-	b = appendJSONString(b, dl.Reason)
+	b = AppendJSONString(b, dl.Reason)
 	b = append(b, `,"detail":`...)
-	b = appendJSONString(b, dl.Detail)
+	b = AppendJSONString(b, dl.Detail)
 	b = append(b, `,"topic":`...)
-	b = appendJSONString(b, dl.Topic)
+	b = AppendJSONString(b, dl.Topic)
 	b = append(b, `,"partition":`...)
 	b = strconv.AppendInt(b, int64(dl.Partition), 10)
 	b = append(b, `,"offset":`...)
@@ -55,7 +55,7 @@ func (dl *DeadLetter) AppendJSON(b []byte) []byte {
 	case dl.Key == nil:
 	case utf8.Valid(dl.Key):
 		b = append(b, `,"key":`...)
-		b = appendJSONString(b, string(dl.Key))
+		b = AppendJSONString(b, string(dl.Key))
 	default:
 		b = append(b, `,"key_base64":"`...)
 		b = base64.StdEncoding.AppendEncode(b, dl.Key)

@@ -59,19 +59,19 @@ func (d *Decision) appendFitting(dst []byte) []byte {
 
 func (d *Decision) appendParts(b []byte, items, explained int, features, reasons bool) []byte {
 	b = append(b, `{"v":1,"id":`...)
-	b = appendJSONString(b, d.ID)
+	b = AppendJSONString(b, d.ID)
 	b = append(b, `,"kind":`...)
-	b = appendJSONString(b, d.Kind)
+	b = AppendJSONString(b, d.Kind)
 	b = append(b, `,"name":`...)
-	b = appendJSONString(b, d.Name)
+	b = AppendJSONString(b, d.Name)
 	b = append(b, `,"action":`...)
-	b = appendJSONString(b, d.Action)
+	b = AppendJSONString(b, d.Action)
 	if d.Anonymous {
 		b = append(b, `,"anon":`...)
 	} else {
 		b = append(b, `,"user":`...)
 	}
-	b = appendJSONString(b, d.User)
+	b = AppendJSONString(b, d.User)
 	b = append(b, `,"time":"`...)
 	b = AppendTime(b, d.TimeMS)
 	b = append(b, '"')
@@ -88,7 +88,7 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 				b = append(b, ',')
 			}
 			b = append(b, `{"id":`...)
-			b = appendJSONString(b, it.ID)
+			b = AppendJSONString(b, it.ID)
 			b = append(b, `,"score":`...)
 			b = appendFloat(b, it.Score)
 			b = append(b, `,"propensity":`...)
@@ -113,9 +113,9 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 	}
 	if d.Experiment != nil {
 		b = append(b, `,"experiment":{"id":`...)
-		b = appendJSONString(b, d.Experiment.ID)
+		b = AppendJSONString(b, d.Experiment.ID)
 		b = append(b, `,"arm":`...)
-		b = appendJSONString(b, d.Experiment.Arm)
+		b = AppendJSONString(b, d.Experiment.Arm)
 		b = append(b, '}')
 	}
 	if reasons {
@@ -127,7 +127,7 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendJSONString(b, d.Features[i].Name)
+			b = AppendJSONString(b, d.Features[i].Name)
 			b = append(b, ':')
 			b = appendFloat(b, d.Features[i].Value)
 		}
@@ -135,14 +135,14 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 	}
 	if d.Model != (ModelVersion{}) {
 		b = append(b, `,"model":{"name":`...)
-		b = appendJSONString(b, d.Model.Name)
+		b = AppendJSONString(b, d.Model.Name)
 		b = append(b, `,"version":`...)
-		b = appendJSONString(b, d.Model.Version)
+		b = AppendJSONString(b, d.Model.Version)
 		b = append(b, '}')
 	}
 	if d.Policy != "" {
 		b = append(b, `,"policy":`...)
-		b = appendJSONString(b, d.Policy)
+		b = AppendJSONString(b, d.Policy)
 	}
 	return append(appendCause(append(b, `,"cause":{`...), &d.Cause), '}', '}')
 }
@@ -157,7 +157,7 @@ func appendReasons(b []byte, reasons []Reason) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, `{"code":`...)
-		b = appendJSONString(b, reasons[i].Code)
+		b = AppendJSONString(b, reasons[i].Code)
 		b = appendOptional(b, `,"with":`, reasons[i].With)
 		if reasons[i].Weight != 0 {
 			b = append(b, `,"weight":`...)
@@ -172,12 +172,12 @@ func appendOptional(b []byte, key, value string) []byte {
 	if value == "" {
 		return b
 	}
-	return appendJSONString(append(b, key...), value)
+	return AppendJSONString(append(b, key...), value)
 }
 
 func appendOffer(b []byte, o *Offer) []byte {
 	b = append(b, `{"id":`...)
-	b = appendJSONString(b, o.ID)
+	b = AppendJSONString(b, o.ID)
 	switch {
 	case o.FreeShipping:
 		b = append(b, `,"free_shipping":true`...)
@@ -201,9 +201,9 @@ func appendAlert(b []byte, a *Alert) []byte {
 	b = append(b, `{"score":`...)
 	b = appendFloat(b, a.Score)
 	b = append(b, `,"band":`...)
-	b = appendJSONString(b, a.Band)
+	b = AppendJSONString(b, a.Band)
 	b = append(b, `,"horizon":`...)
-	b = appendJSONString(b, a.Horizon)
+	b = AppendJSONString(b, a.Horizon)
 	if a.ExpectedValue != 0 {
 		b = append(b, `,"expected_value":`...)
 		b = appendFloat(b, a.ExpectedValue)
@@ -215,14 +215,14 @@ func appendAlert(b []byte, a *Alert) []byte {
 func appendCause(b []byte, c *Cause) []byte {
 	if c.Timer != "" {
 		b = append(b, `"timer":`...)
-		b = appendJSONString(b, c.Timer)
+		b = AppendJSONString(b, c.Timer)
 		b = append(b, `,"at":"`...)
 		b = AppendTime(b, c.AtMS)
 		b = append(b, '"')
 		return appendOptional(b, `,"armed_by":`, c.ArmedBy)
 	}
 	b = append(b, `"topic":`...)
-	b = appendJSONString(b, c.Topic)
+	b = AppendJSONString(b, c.Topic)
 	b = append(b, `,"partition":`...)
 	b = strconv.AppendInt(b, int64(c.Partition), 10)
 	b = append(b, `,"offset":`...)

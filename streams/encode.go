@@ -15,8 +15,8 @@ var mustEscape = func() (t [256]bool) {
 	return t
 }()
 
-// appendJSONString appends s as a JSON string. What is no UTF-8 becomes U+FFFD.
-func appendJSONString(dst []byte, s string) []byte {
+// AppendJSONString appends s as a JSON string. What is no UTF-8 becomes U+FFFD.
+func AppendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start, i := 0, 0
 	for raw := unsafe.Slice(unsafe.StringData(s), len(s)); i+8 <= len(raw); i += 8 {

@@ -280,7 +280,7 @@ func appendProperties(out []byte, t Type, props Props, pageName Value) []byte {
 		if len(out) > start {
 			out = append(out, ',')
 		}
-		out = appendJSONString(out, key)
+		out = AppendJSONString(out, key)
 		out = append(out, ':')
 		out = append(out, v...)
 	}

@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"engine/node":         {"engine", "state", "streams"},
 	"operators":           {"engine", "models", "operators/condition", "operators/feature", "streams"},
 	"operators/condition": {"models"},
+	"operators/feature":   {"models", "streams"},
 	"operators/pipeline":  {"engine", "operators", "operators/condition", "operators/feature", "streams"},
 	"cmd/nudge":           {"*"},
 

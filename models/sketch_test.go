@@ -1,0 +1,127 @@
+package models_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"pgregory.net/rapid"
+
+	"nudge/models"
+)
+
+// The sketches that live in their bytes, each with what it adds of a number.
+var sketches = []struct {
+	name  string
+	add   func(b []byte, x int64) []byte
+	merge func(into, from []byte) []byte
+	check func(b []byte) error
+}{
+	{"HyperLogLog", func(b []byte, x int64) []byte { return models.HLLAdd(b, xxhash.Sum64String(fmt.Sprint(x))) }, models.HLLMerge, models.HLLCheck},
+	{"Quantiles", models.QuantilesAdd, models.QuantilesMerge, models.QuantilesCheck},
+	{"TopK", func(b []byte, x int64) []byte {
+		text := fmt.Sprint("t", x)
+		return models.TopKAdd(b, xxhash.Sum64String(text), text)
+	}, models.TopKMerge, models.TopKCheck},
+	{"Decayed", func(b []byte, x int64) []byte { return models.DecayedAdd(b, x%1000+1, x*50, 60_000) }, models.DecayedMerge, models.DecayedCheck},
+}
+
+// However values are split and in whatever order they come, the bytes are the same: so merging is associative and commutative.
+func TestSketchesAreOrderFree(t *testing.T) {
+	for _, k := range sketches {
+		t.Run(k.name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				values := rapid.SliceOfN(rapid.Int64Range(0, 3000), 0, 400).Draw(t, "values")
+				parts := make([][]byte, 3)
+				var all []byte
+				for _, x := range values {
+					all = k.add(all, x)
+					i := rapid.IntRange(0, 2).Draw(t, "part")
+					parts[i] = k.add(parts[i], x)
+				}
+				for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
+					var merged []byte
+					for _, i := range order {
+						merged = k.merge(merged, slices.Clone(parts[i]))
+					}
+					if string(merged) != string(all) {
+						t.Fatalf("merged in the order %v:\n%x\nadded one by one:\n%x", order, merged, all)
+					}
+				}
+				right := k.merge(slices.Clone(parts[1]), slices.Clone(parts[2]))
+				if got := k.merge(slices.Clone(parts[0]), right); string(got) != string(all) {
+					t.Fatalf("a(bc):\n%x\nadded one by one:\n%x", got, all)
+				}
+				if err := k.check(all); err != nil {
+					t.Fatalf("%x: %v", all, err)
+				}
+			})
+		})
+	}
+}
+
+func TestSketchErrors(t *testing.T) {
+	for _, n := range []int{1, 10, 500, 5000, 200_000} {
+		var hll []byte
+		for i := range n {
+			hll = models.HLLAdd(hll, xxhash.Sum64String(fmt.Sprint("v", i)))
+		}
+		if got := models.HLLEstimate(hll); math.Abs(got-float64(n)) > 0.08*float64(n)+0.5 { // three and a half standard errors
+			t.Errorf("%d distinct values are estimated as %v", n, got)
+		}
+	}
+	var q []byte
+	var values []int64
+	for i := range int64(5000) {
+		x := i * i % 1_000_003
+		values = append(values, x)
+		q = models.QuantilesAdd(q, x)
+	}
+	slices.Sort(values)
+	for _, p := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1} {
+		want := float64(values[int(p*float64(len(values)-1))])
+		if got := models.QuantilesValue(q, p); math.Abs(got-want) > 0.0101*want {
+			t.Errorf("the %v-quantile is %v, want %v within 1 %%", p, got, want)
+		}
+	}
+	var top []byte
+	for i := range 60 {
+		for range i + 1 {
+			text := fmt.Sprint("text ", i)
+			top = models.TopKAdd(top, xxhash.Sum64String(text), text)
+		}
+	}
+	if texts, counts := models.TopKValue(top, 2); !slices.Equal(texts, []string{"text 59", "text 58"}) || !slices.Equal(counts, []uint64{60, 59}) {
+		t.Errorf("the top two are %v %v", texts, counts)
+	}
+	var d []byte
+	sum := 0.0
+	for i := range int64(200) {
+		d = models.DecayedAdd(d, 1_000_000, i*10_000, 60_000)
+		sum += math.Exp2(-float64(2_000_000-i*10_000) / 60_000)
+	}
+	if got := models.DecayedValue(d, 2_000_000, 60_000) / 1e6; math.Abs(got-sum) > 1e-5*sum {
+		t.Errorf("the decayed sum is %v, want %v", got, sum)
+	}
+}
+
+func FuzzSketches(f *testing.F) {
+	for i, k := range sketches {
+		var b []byte
+		for x := range int64(50) {
+			b = k.add(b, x*x)
+		}
+		f.Add(i, b)
+	}
+	f.Fuzz(func(t *testing.T, i int, b []byte) {
+		k := sketches[uint(i)%uint(len(sketches))]
+		if k.check(b) != nil {
+			return
+		}
+		if again := k.merge(nil, slices.Clone(b)); string(again) != string(b) {
+			t.Fatalf("%s: not canonical:\n%x\n%x", k.name, b, again)
+		}
+	})
+}

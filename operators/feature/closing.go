@@ -1,0 +1,266 @@
+package feature
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"nudge/streams"
+)
+
+// closing is one kind of window that is put out when it closes, with the features that it has.
+type closing struct {
+	output   int
+	name     string
+	tier     int
+	span     span
+	features []int
+
+	cells    []int // columns of the features: a window in which none holds anything is not put out
+	sketches []int
+
+	begin  []byte   // of the JSON, up to the entity
+	window []byte   // from the entity to the start
+	fields [][]byte // before each feature's value
+}
+
+// prepare writes down the parts of the JSON that do not change.
+func (c *closing) prepare(s *Set) {
+	c.begin = strconv.AppendQuote([]byte(`{"v":1,"output":`), c.name)
+	c.begin = append(c.begin, ',')
+	c.window = strconv.AppendQuote([]byte(`,"window":`), c.span.label)
+	c.window = append(c.window, `,"start":"`...)
+	c.fields = nil
+	for i, f := range c.features {
+		for _, col := range s.features[f].cols {
+			if s.features[f].agg == aggSketch {
+				c.sketches = append(c.sketches, col)
+			} else if !slices.Contains(c.cells, col) {
+				c.cells = append(c.cells, col)
+			}
+		}
+		lead := byte(',')
+		if i == 0 {
+			lead = '{'
+		}
+		c.fields = append(c.fields, append(strconv.AppendQuote([]byte{lead}, s.features[f].base), ':'))
+	}
+}
+
+// Outputs says whether windows of the set are put out when they close.
+func (s *Set) Outputs() bool { return len(s.closings) > 0 }
+
+// schedule asks for the visits that a tile's windows need when they close. The tile is not there yet.
+func (s *Set) schedule(t *tier, g *ring, index int64, o *Observation) {
+	for _, i := range t.closings {
+		end := s.endOf(t, index)
+		if c := &s.closings[i]; c.span.kind != sliding {
+			if end > o.WatermarkMS {
+				o.Visits = append(o.Visits, end)
+			}
+			continue
+		} else if next, alive := s.nextClosing(t, g, c, o.WatermarkMS); !alive || next > end {
+			if o.WatermarkMS != math.MinInt64 {
+				end = max(end, (floorDiv(o.WatermarkMS, t.resMS)+1)*t.resMS)
+			}
+			if end <= index*t.resMS+c.span.sizeMS {
+				o.Visits = append(o.Visits, end)
+			}
+		}
+	}
+}
+
+// nextClosing is when the next sliding window with a tile in it closes.
+func (s *Set) nextClosing(t *tier, g *ring, c *closing, watermarkMS int64) (atMS int64, ok bool) {
+	stride := t.stride()
+	for at := 0; at*stride < len(g.cells); at++ {
+		start := g.cells[at*stride] * t.resMS
+		if watermarkMS == math.MinInt64 {
+			return start + t.resMS, true
+		}
+		if start+c.span.sizeMS > watermarkMS {
+			return max(start+t.resMS, (floorDiv(watermarkMS, t.resMS)+1)*t.resMS), true
+		}
+	}
+	return 0, false
+}
+
+// Closer takes the windows that close.
+type Closer struct {
+	// Entity is the member of the JSON that says whose the windows are, such as "user":"u-42".
+	Entity []byte
+	// Emit takes one closed window: the number of the output, and its JSON, which is only valid during the call.
+	Emit   func(output int, json []byte)
+	Visits []int64 // as in Observation
+
+	buffer []byte
+}
+
+// Due closes the windows that end at a time at which a visit was asked for.
+func (s *Set) Due(r *Row, atMS int64, c *Closer) {
+	if r.tiers == nil {
+		return
+	}
+	for i := range s.closings {
+		x := &s.closings[i]
+		t, g := &s.tiers[x.tier], &r.tiers[x.tier]
+		switch x.span.kind {
+		case tumbling, calendar:
+			if at := s.ending(t, g, atMS); at >= 0 {
+				s.emit(x, t, g, at, at+1, s.startOf(t, g.cells[at*t.stride()]), atMS, c)
+			}
+		case sliding:
+			s.closeSliding(x, t, g, atMS, c)
+		case session:
+			s.closeSessions(x, t, g, atMS, c)
+		}
+	}
+	for i := range s.tiers { // what was only kept to be closed goes
+		if t := &s.tiers[i]; len(t.closings) > 0 && t.clock != clockSession {
+			s.evict(t, &r.tiers[i], atMS)
+		}
+	}
+}
+
+// ending returns the tile that ends at a time, or -1.
+func (s *Set) ending(t *tier, g *ring, atMS int64) int {
+	stride := t.stride()
+	for at := 0; at*stride < len(g.cells); at++ {
+		switch end := s.endOf(t, g.cells[at*stride]); {
+		case end == atMS:
+			return at
+		case end > atMS:
+			return -1
+		}
+	}
+	return -1
+}
+
+func (s *Set) closeSliding(x *closing, t *tier, g *ring, atMS int64, c *Closer) {
+	if floorDiv(atMS, t.resMS)*t.resMS != atMS {
+		return
+	}
+	stride := t.stride()
+	from, to, next := -1, 0, int64(math.MaxInt64)
+	for at := 0; at*stride < len(g.cells); at++ {
+		start := g.cells[at*stride] * t.resMS
+		if start < atMS && start >= atMS-x.span.sizeMS {
+			if from < 0 {
+				from = at
+			}
+			to = at + 1
+		}
+		if start+x.span.sizeMS > atMS {
+			next = min(next, max(start, atMS)+t.resMS)
+		}
+	}
+	if from >= 0 {
+		s.emit(x, t, g, from, to, atMS-x.span.sizeMS, atMS, c)
+	}
+	if next != math.MaxInt64 {
+		c.Visits = append(c.Visits, next)
+	}
+}
+
+func (s *Set) closeSessions(x *closing, t *tier, g *ring, atMS int64, c *Closer) {
+	stride := t.stride()
+	last := t.closings[len(t.closings)-1] == t.closingOf(s, x)
+	for at := 0; at*stride < len(g.cells); {
+		end := g.cells[at*stride+1]
+		if end+t.resMS+1 > atMS {
+			if last {
+				c.Visits = append(c.Visits, end+t.resMS+1)
+			}
+			at++
+			continue
+		}
+		s.emit(x, t, g, at, at+1, g.cells[at*stride], end, c)
+		if last {
+			g.remove(t, at, 1)
+		} else {
+			at++
+		}
+	}
+}
+
+func (t *tier) closingOf(s *Set, x *closing) int {
+	for _, i := range t.closings {
+		if &s.closings[i] == x {
+			return i
+		}
+	}
+	return -1
+}
+
+// Flush closes all windows that are open: those that end after the watermark.
+func (s *Set) Flush(r *Row, watermarkMS int64, c *Closer) {
+	if r.tiers == nil {
+		return
+	}
+	for i := range s.closings {
+		x := &s.closings[i]
+		t, g := &s.tiers[x.tier], &r.tiers[x.tier]
+		stride := t.stride()
+		switch x.span.kind {
+		case sliding:
+			for at, ok := s.nextClosing(t, g, x, watermarkMS); ok; {
+				c.Visits = c.Visits[:0]
+				s.closeSliding(x, t, g, at, c)
+				if ok = len(c.Visits) > 0; ok {
+					at = c.Visits[0]
+				}
+			}
+		case session:
+			for at := 0; at*stride < len(g.cells); at++ {
+				s.emit(x, t, g, at, at+1, g.cells[at*stride], g.cells[at*stride+1], c)
+			}
+		default:
+			for at := 0; at*stride < len(g.cells); at++ {
+				if index := g.cells[at*stride]; s.endOf(t, index) > watermarkMS {
+					s.emit(x, t, g, at, at+1, s.startOf(t, index), s.endOf(t, index), c)
+				}
+			}
+		}
+	}
+	c.Visits = c.Visits[:0]
+}
+
+// empty says whether the closing's columns hold nothing in tiles [from, to): others keep tiles of the same tier.
+func (x *closing) empty(t *tier, g *ring, from, to int) bool {
+	stride, head, m := t.stride(), t.head(), len(t.sketches)
+	for at := from; at < to; at++ {
+		tile := g.cells[at*stride+head:][:len(t.cells)]
+		for _, col := range x.cells {
+			if tile[col] != t.fresh[col] {
+				return false
+			}
+		}
+		for _, col := range x.sketches {
+			if len(g.sketches[at*m+col]) > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// emit writes one closed window: tiles [from, to) of the ring.
+func (s *Set) emit(x *closing, t *tier, g *ring, from, to int, startMS, endMS int64, c *Closer) {
+	if x.empty(t, g, from, to) {
+		return
+	}
+	b := append(c.buffer[:0], x.begin...)
+	b = append(b, c.Entity...)
+	b = append(b, x.window...)
+	b = streams.AppendTime(b, startMS)
+	b = append(b, `","end":"`...)
+	b = streams.AppendTime(b, endMS)
+	b = append(b, `","features":`...)
+	for i, n := range x.features {
+		b = append(b, x.fields[i]...)
+		b = s.appendValue(b, &s.features[n], t, g, from, to, endMS)
+	}
+	b = append(b, '}', '}')
+	c.buffer = b
+	c.Emit(x.output, b)
+}

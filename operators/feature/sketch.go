@@ -1,0 +1,214 @@
+package feature
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"nudge/models"
+	"nudge/streams"
+)
+
+// sketch is a partial aggregate that lives in canonical bytes; nothing is the empty one. Law: add and merge may reuse the bytes of their first
+// argument and never keep the second; merge is associative and commutative.
+type sketch interface {
+	key() string
+	add(b []byte, x sample) []byte
+	merge(into, from []byte) []byte
+	value(b []byte, nowMS int64) Value
+	check(b []byte) error
+}
+
+// sample is one value that an event has of a source.
+type sample struct {
+	atMS   int64
+	number int64
+	line   *streams.Line
+	source *source
+	o      *Observation
+}
+
+func (x *sample) text() string { return textOf(x.source.field, x.source.prop, x.o, x.line) }
+
+// mostText is how much of a text is kept.
+const mostText = 64
+
+type distinctSketch struct{}
+
+func (distinctSketch) key() string { return "distinct" }
+func (distinctSketch) add(b []byte, x sample) []byte {
+	return models.HLLAdd(b, hashText(x.text()))
+}
+func (distinctSketch) merge(into, from []byte) []byte { return models.HLLMerge(into, from) }
+func (distinctSketch) value(b []byte, _ int64) Value {
+	return Value{Number: math.Floor(models.HLLEstimate(b) + 0.5)}
+}
+func (distinctSketch) check(b []byte) error { return models.HLLCheck(b) }
+
+type topSketch struct{ k int }
+
+func (topSketch) key() string { return "topk" }
+func (topSketch) add(b []byte, x sample) []byte {
+	text := x.text()
+	return models.TopKAdd(b, hashText(text), text)
+}
+func (topSketch) merge(into, from []byte) []byte { return models.TopKMerge(into, from) }
+func (s topSketch) value(b []byte, _ int64) Value {
+	texts, _ := models.TopKValue(b, s.k)
+	return Value{List: texts}
+}
+func (topSketch) check(b []byte) error { return models.TopKCheck(b) }
+
+type quantileSketch struct{ q float64 }
+
+func (quantileSketch) key() string { return "quantiles" }
+func (quantileSketch) add(b []byte, x sample) []byte {
+	return models.QuantilesAdd(b, x.number)
+}
+func (quantileSketch) merge(into, from []byte) []byte { return models.QuantilesMerge(into, from) }
+func (s quantileSketch) value(b []byte, _ int64) Value {
+	return Value{Number: models.QuantilesValue(b, s.q) / streams.Micro}
+}
+func (quantileSketch) check(b []byte) error { return models.QuantilesCheck(b) }
+
+type decayedSketch struct{ halfLifeMS int64 }
+
+func (s decayedSketch) key() string { return fmt.Sprintf("decayed %d", s.halfLifeMS) }
+func (s decayedSketch) add(b []byte, x sample) []byte {
+	if x.source.field == nil {
+		x.number = streams.Micro
+	}
+	return models.DecayedAdd(b, x.number, x.atMS, s.halfLifeMS)
+}
+func (decayedSketch) merge(into, from []byte) []byte { return models.DecayedMerge(into, from) }
+func (s decayedSketch) value(b []byte, nowMS int64) Value {
+	return Value{Number: models.DecayedValue(b, nowMS, s.halfLifeMS) / streams.Micro}
+}
+func (decayedSketch) check(b []byte) error { return models.DecayedCheck(b) }
+
+// edgeSketch is the first or last value: its time (8 bytes, sortable) and then the text or the number (8 bytes). Of one time the greater goes
+// before the smaller.
+type edgeSketch struct{ first, number bool }
+
+func (s edgeSketch) key() string { return fmt.Sprintf("edge %v %v", s.first, s.number) }
+func (s edgeSketch) add(b []byte, x sample) []byte {
+	var space [8 + mostText]byte
+	e := binary.BigEndian.AppendUint64(space[:0], uint64(x.atMS)^1<<63)
+	if s.number {
+		e = binary.BigEndian.AppendUint64(e, uint64(x.number)^1<<63)
+	} else {
+		text := x.text()
+		e = append(e, text[:min(len(text), mostText)]...)
+	}
+	return s.merge(b, e)
+}
+func (s edgeSketch) merge(into, from []byte) []byte {
+	if len(from) == 0 {
+		return into
+	}
+	if len(into) > 0 {
+		order := bytes.Compare(from[:8], into[:8])
+		if s.first {
+			order = -order
+		}
+		if order < 0 || order == 0 && bytes.Compare(from[8:], into[8:]) <= 0 {
+			return into
+		}
+	}
+	return append(into[:0], from...)
+}
+func (s edgeSketch) value(b []byte, _ int64) Value {
+	switch {
+	case len(b) == 0:
+		return Value{Number: math.NaN()}
+	case s.number:
+		return Value{Number: micros(int64(binary.BigEndian.Uint64(b[8:]) ^ 1<<63))}
+	}
+	return Value{Text: strings.ToValidUTF8(string(b[8:]), ""), Number: math.NaN()}
+}
+func (s edgeSketch) check(b []byte) error {
+	if n := len(b); n != 0 && n < 8 || s.number && n != 0 && n != 16 || n > 8+mostText {
+		return errors.New("feature: a first or last value is cut off")
+	}
+	return nil
+}
+
+// sequenceSketch is the last k values, the latest first, each with its time (8 bytes, sortable, inverted), its length (1 byte) and its text. Of one time they
+// are in the order of their texts.
+type sequenceSketch struct{ k int }
+
+func (s sequenceSketch) key() string { return fmt.Sprintf("sequence %d", s.k) }
+func (s sequenceSketch) add(b []byte, x sample) []byte {
+	var space [9 + mostText]byte
+	text := x.text()
+	text = text[:min(len(text), mostText)]
+	e := binary.BigEndian.AppendUint64(space[:0], ^(uint64(x.atMS) ^ 1<<63))
+	e = append(append(e, byte(len(text))), text...)
+	at := 0
+	for n := 0; at < len(b) && compareElements(b[at:], e) <= 0; n++ {
+		if n == s.k {
+			return b
+		}
+		at += 9 + int(b[at+8])
+	}
+	end := len(b)
+	b = append(b, e...)
+	copy(b[at+len(e):], b[at:end])
+	copy(b[at:], e)
+	return s.cut(b)
+}
+
+// compareElements orders two elements by time, then by text.
+func compareElements(a, b []byte) int {
+	if c := bytes.Compare(a[:8], b[:8]); c != 0 {
+		return c
+	}
+	return bytes.Compare(a[9:9+int(a[8])], b[9:9+int(b[8])])
+}
+
+// cut leaves k elements.
+func (s sequenceSketch) cut(b []byte) []byte {
+	at := 0
+	for n := 0; n < s.k && at < len(b); n++ {
+		at += 9 + int(b[at+8])
+	}
+	return b[:at]
+}
+func (s sequenceSketch) merge(into, from []byte) []byte {
+	if len(from) == 0 {
+		return into
+	}
+	out := make([]byte, 0, len(into)+len(from))
+	for len(into)+len(from) > 0 {
+		x := &into
+		if len(into) == 0 || len(from) > 0 && compareElements(from, into) < 0 {
+			x = &from
+		}
+		n := 9 + int((*x)[8])
+		out = append(out, (*x)[:n]...)
+		*x = (*x)[n:]
+	}
+	return s.cut(out)
+}
+func (s sequenceSketch) value(b []byte, _ int64) Value {
+	var v Value
+	for len(b) > 0 {
+		n := 9 + int(b[8])
+		v.List = append(v.List, strings.ToValidUTF8(string(b[9:n]), ""))
+		b = b[n:]
+	}
+	return v
+}
+func (s sequenceSketch) check(b []byte) error {
+	var before []byte
+	for n := 0; len(b) > 0; n++ {
+		if len(b) < 9 || len(b) < 9+int(b[8]) || b[8] > mostText || n >= s.k || before != nil && compareElements(before, b) > 0 {
+			return errors.New("feature: a sequence is cut off or out of order")
+		}
+		before, b = b, b[9+int(b[8]):]
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package feature
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/streams"
+)
+
+// source is what an aggregate is taken of: a field of some event types, where a filter holds.
+type source struct {
+	key     string // says the same in the same words
+	any     bool
+	builtin uint64   // bit per type
+	custom  []string // names of custom types
+	field   *field   // nil: the event itself
+	prop    string   // of props.<name>
+	filter  []term
+}
+
+// field is one that events have. Fields of a line are taken once for each.
+type field struct {
+	name   string
+	ofLine bool
+	number func(o *Observation, l *streams.Line) (int64, bool) // millionths
+	text   func(o *Observation, l *streams.Line) string
+}
+
+var fields = []field{
+	{"price", true, func(_ *Observation, l *streams.Line) (int64, bool) { return l.Price, l.HasPrice }, nil},
+	{"quantity", true, func(_ *Observation, l *streams.Line) (int64, bool) { return int64(l.Quantity) * streams.Micro, true }, nil},
+	{"position", true, func(_ *Observation, l *streams.Line) (int64, bool) {
+		return int64(l.Position) * streams.Micro, l.Position > 0
+	}, nil},
+	{"item", true, nil, func(_ *Observation, l *streams.Line) string { return l.ID }},
+	{"category", true, nil, func(o *Observation, l *streams.Line) string {
+		if o.Items == nil {
+			return ""
+		}
+		return o.Items.Category(l.ID)
+	}},
+	{"value", false, func(o *Observation, _ *streams.Line) (int64, bool) { return o.Event.Value, o.Event.HasValue }, nil},
+	{"type", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Name }},
+	{"session", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Session }},
+	{"user", false, nil, func(o *Observation, _ *streams.Line) string {
+		if o.Event.User != "" {
+			return o.Event.User
+		}
+		return o.Event.Anon
+	}},
+	{"decision", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Decision }},
+	{"channel", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Channel }},
+	{"locale", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Locale }},
+	{"page", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Page }},
+	{"referrer", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Referrer }},
+	{"campaign", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Campaign }},
+	{"device", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Device }},
+	{"source", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Source }},
+}
+
+// anyType stands for every event type.
+const anyType = "any"
+
+// term is one field of a filter: one of the texts, or within the bounds.
+type term struct {
+	field  *field
+	prop   string
+	texts  []string
+	bounds []bound
+}
+
+type bound struct {
+	op    string
+	limit int64 // millionths
+}
+
+var comparisons = []string{">=", "<=", ">", "<"}
+
+// parseSource reads "order.completed.value", or with wantField false "order.completed".
+func parseSource(names []string, wantField bool, filter map[string][]string) (*source, error) {
+	s := &source{}
+	for _, name := range names {
+		typ, fieldName := splitEvent(name)
+		switch {
+		case typ == anyType:
+			s.any = true
+		case streams.ParseType(typ) == streams.Invalid:
+			return nil, &Fault{Found: strconv.Quote(name), Allowed: "want an event type such as product.viewed or custom.<name>, or any" + fieldHint(wantField), Near: append(streams.TypeNames(), anyType), Word: typ}
+		case streams.ParseType(typ) == streams.Custom:
+			s.custom = append(s.custom, typ)
+		default:
+			s.builtin |= 1 << streams.ParseType(typ)
+		}
+		if !wantField {
+			if fieldName != "" {
+				return nil, &Fault{Found: strconv.Quote(name), Allowed: "want the event type alone", Suggestion: typ}
+			}
+			continue
+		}
+		f, prop, err := parseField(fieldName)
+		if err != nil {
+			return nil, err
+		}
+		s.field, s.prop = f, prop
+	}
+	slices.Sort(s.custom)
+	for _, name := range slices.Sorted(maps.Keys(filter)) {
+		t, err := parseTerm(name, filter[name])
+		if err != nil {
+			return nil, err
+		}
+		s.filter = append(s.filter, t)
+	}
+	s.key = fmt.Sprintf("%v %x %q %s", s.any, s.builtin, s.custom, s.prop)
+	if s.field != nil {
+		s.key += " " + s.field.name
+	}
+	for _, t := range s.filter {
+		s.key += fmt.Sprintf(" if %s %s %q %v", t.field.name, t.prop, t.texts, t.bounds)
+	}
+	return s, nil
+}
+
+func fieldHint(want bool) string {
+	if want {
+		return ", with a field: order.completed.value"
+	}
+	return ""
+}
+
+// splitEvent takes the event type off the front of a path: two words, or any.
+func splitEvent(path string) (typ, field string) {
+	words := strings.SplitN(path, ".", 3)
+	if words[0] == anyType {
+		_, field, _ = strings.Cut(path, ".")
+		return anyType, field
+	}
+	if len(words) < 3 {
+		return path, ""
+	}
+	return words[0] + "." + words[1], words[2]
+}
+
+// propField stands for every props.<name>; the name is beside it.
+var propField = field{name: "props", number: nil, text: nil}
+
+func parseField(name string) (*field, string, error) {
+	if prop, ok := strings.CutPrefix(name, "props."); ok && prop != "" {
+		return &propField, prop, nil
+	}
+	var names []string
+	for i := range fields {
+		if fields[i].name == name {
+			return &fields[i], "", nil
+		}
+		names = append(names, fields[i].name)
+	}
+	found := strconv.Quote(name)
+	if name == "" {
+		found = "no field"
+	}
+	return nil, "", &Fault{Found: found, Allowed: "want a field after the event type: " + strings.Join(names, ", ") + " or props.<name>", Near: names, Word: name}
+}
+
+func parseTerm(name string, values []string) (term, error) {
+	f, prop, err := parseField(name)
+	if err != nil {
+		return term{}, err
+	}
+	t := term{field: f, prop: prop}
+	for _, v := range values {
+		op := ""
+		for _, c := range comparisons {
+			if strings.HasPrefix(v, c) {
+				op = c
+				break
+			}
+		}
+		if op == "" {
+			t.texts = append(t.texts, v)
+			continue
+		}
+		limit, err := strconv.ParseFloat(strings.TrimSpace(v[len(op):]), 64)
+		if err != nil || limit > 1e9 || limit < -1e9 {
+			return term{}, &Fault{Found: strconv.Quote(v), Allowed: "want a comparison with a number, such as \">= 100\""}
+		}
+		t.bounds = append(t.bounds, bound{op, int64(float64(limit * streams.Micro))})
+	}
+	slices.Sort(t.texts)
+	return t, nil
+}
+
+// matches says whether an event is one of those that are counted, its lines aside.
+func (s *source) matches(e *streams.Event) bool {
+	if s.any || s.builtin&(1<<e.Type) != 0 && e.Type != streams.Custom {
+		return true
+	}
+	return e.Type == streams.Custom && slices.Contains(s.custom, e.Name)
+}
+
+// isNumber says whether the source has numbers; a prop may.
+func (s *source) isNumber() bool { return s.field == &propField || s.field.number != nil }
+
+// passes says whether the filter holds for an event and one of its lines, which is nil for none.
+func (s *source) passes(o *Observation, l *streams.Line) bool {
+	for i := range s.filter {
+		if t := &s.filter[i]; !t.holds(o, l) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *term) holds(o *Observation, l *streams.Line) bool {
+	if t.field.ofLine && l == nil {
+		return false
+	}
+	if len(t.bounds) > 0 {
+		n, ok := numberOf(t.field, t.prop, o, l)
+		if !ok {
+			return false
+		}
+		for _, b := range t.bounds {
+			if b.op == ">=" && n < b.limit || b.op == "<=" && n > b.limit || b.op == ">" && n <= b.limit || b.op == "<" && n >= b.limit {
+				return false
+			}
+		}
+		if len(t.texts) == 0 {
+			return true
+		}
+	}
+	return slices.Contains(t.texts, textOf(t.field, t.prop, o, l))
+}
+
+func numberOf(f *field, prop string, o *Observation, l *streams.Line) (int64, bool) {
+	if f == &propField {
+		v, ok := o.Event.Props.Get(prop)
+		if !ok {
+			return 0, false
+		}
+		return v.Micro()
+	}
+	if f.number == nil {
+		return 0, false
+	}
+	return f.number(o, l)
+}
+
+// textOf is the value of a field as a text; a number is written out.
+func textOf(f *field, prop string, o *Observation, l *streams.Line) string {
+	switch {
+	case f == &propField:
+		v, ok := o.Event.Props.Get(prop)
+		if !ok {
+			return ""
+		}
+		if text, ok := v.Text(); ok {
+			return text
+		}
+		return string(v)
+	case f.text != nil:
+		return f.text(o, l)
+	}
+	n, ok := f.number(o, l)
+	if !ok {
+		return ""
+	}
+	return string(appendMicro(nil, n))
+}
+
+func hashText(s string) uint64 { return xxhash.Sum64String(s) }
+
+// Fault is what is wrong with a definition.
+type Fault struct {
+	Key        string // of the definition that is at fault: "sum", "window.by"; "" for all of it
+	Found      string
+	Allowed    string
+	Suggestion string
+	Near       []string // words that may have been meant with Word
+	Word       string
+}
+
+func (f *Fault) Error() string {
+	s := f.Found + ": " + f.Allowed
+	if f.Key != "" {
+		s = f.Key + ": " + s
+	}
+	return s
+}
