@@ -16,15 +16,16 @@ import (
 // Config is what a pipeline says about deciding. Every map is keyed by a name that ends up in decisions, subjects and
 // state: renaming an entry starts it afresh.
 type Config struct {
-	Timezone     string                 `yaml:"timezone"` // IANA name; the days of budgets
-	Recommenders map[string]Recommender `yaml:"recommenders"`
-	Offers       map[string]Offer       `yaml:"offers"`
-	Churn        map[string]Churn       `yaml:"churn"`
-	Budgets      map[string]Budget      `yaml:"budgets"`
-	Audiences    map[string]string      `yaml:"audiences"`            // conditions
-	Holdout      Decimal                `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
-	Ignore       map[string]IgnoreRule  `yaml:"ignore"`
-	Limits       Limits                 `yaml:"limits"`
+	Timezone     string                        `yaml:"timezone"` // IANA name; the days of budgets
+	Recommenders map[string]Recommender        `yaml:"recommenders"`
+	Offers       map[string]Offer              `yaml:"offers"`
+	Churn        map[string]Churn              `yaml:"churn"`
+	Budgets      map[string]Budget             `yaml:"budgets"`
+	Features     map[string]feature.Definition `yaml:"features"`             // by user.<name>
+	Audiences    map[string]string             `yaml:"audiences"`            // conditions
+	Holdout      Decimal                       `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
+	Ignore       map[string]IgnoreRule         `yaml:"ignore"`
+	Limits       Limits                        `yaml:"limits"`
 }
 
 // SetDefaults fills in what a pipeline need not say.

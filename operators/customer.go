@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nudge/models"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -23,7 +24,19 @@ type Customer struct {
 	marks           []mark    // by decider ascending
 	consents        []consent // by purpose ascending
 	traits          []trait   // by name ascending: those that the pipeline asks for
-	members         []member  // by key ascending: the audiences that the customer belongs to
+	features        feature.Row
+	set             *feature.Set // of the features
+	layout          uint64       // hash of its layout
+	members         []member     // by key ascending: the audiences that the customer belongs to
+}
+
+// newCustomer is one of whom nothing is known, with features of the set.
+func newCustomer(set *feature.Set) *Customer {
+	c := &Customer{set: set}
+	if set.Len() > 0 {
+		c.layout = hashLayout(set.Layout())
+	}
+	return c
 }
 
 // seen is an item and when it was last met. item caches its row in the catalogue; the hash is what counts.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nudge/models"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -95,6 +96,7 @@ const (
 	hasConsents
 	hasTraits
 	hasMembers
+	hasFeatures
 	allSections = 1<<iota - 1
 )
 
@@ -105,7 +107,7 @@ const customerVersion = 1
 func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
-		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0} {
+		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty()} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -182,6 +184,10 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 			w.time(m.sinceMS)
 		}
 	}
+	if sections&hasFeatures != 0 { // last: it takes the rest
+		w.fixed(c.layout)
+		return c.set.AppendBinary(w.b, &c.features)
+	}
 	return w.b
 }
 
@@ -193,7 +199,7 @@ func bit(b bool) uint64 {
 }
 
 // decodeCustomer is the inverse of AppendBinary. It refuses what AppendBinary never writes.
-func decodeCustomer(b []byte) (*Customer, error) {
+func decodeCustomer(b []byte, set *feature.Set, all *layouts) (*Customer, error) {
 	r := reader{b: b}
 	if v := r.byte(); v != customerVersion {
 		r.failf("version %d, this build reads %d", v, customerVersion)
@@ -202,7 +208,8 @@ func decodeCustomer(b []byte) (*Customer, error) {
 	if sections > allSections {
 		r.failf("unknown sections %b", sections)
 	}
-	c := &Customer{lastMS: r.int()}
+	c := newCustomer(set)
+	c.lastMS = r.int()
 	r.base = c.lastMS
 	c.firstMS = r.time()
 	if sections&hasFlood != 0 {
@@ -292,6 +299,15 @@ func decodeCustomer(b []byte) (*Customer, error) {
 			c.members = append(c.members, m)
 		}
 	}
+	if sections&hasFeatures != 0 {
+		if layout, ok := all.find(r.fixed()); !ok {
+			r.failf("features of an unknown layout")
+		} else if row, err := set.Decode(r.b, layout); err != nil {
+			r.failf("%v", err)
+		} else {
+			c.features, r.b = row, nil
+		}
+	}
 	if len(r.b) > 0 {
 		r.failf("%d bytes too many", len(r.b))
 	}
@@ -303,7 +319,7 @@ func decodeCustomer(b []byte) (*Customer, error) {
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 256 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members)
+	n := 256 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size()
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

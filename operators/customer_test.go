@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"nudge/models"
+
+	"nudge/operators/feature"
 )
 
 var smallLimits = Limits{History: 4, Cart: 3, Bought: 3}
@@ -50,10 +53,19 @@ func customers(t *rapid.T, label string) *Customer {
 	return c
 }
 
+// noFeatures is the set of a pipeline that declares none.
+var noFeatures = func() *feature.Set {
+	s, err := newFeatures(nil, time.UTC)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}()
+
 func (c *Customer) text() string { return fmt.Sprintf("%x", c.AppendBinary(nil)) }
 
 func clone(t *rapid.T, c *Customer) *Customer {
-	d, err := decodeCustomer(c.AppendBinary(nil))
+	d, err := decodeCustomer(c.AppendBinary(nil), noFeatures, newLayouts(""))
 	if err != nil {
 		t.Fatalf("%+v: %v", c, err)
 	}
@@ -134,12 +146,12 @@ func FuzzDecodeCustomer(f *testing.F) {
 	f.Add(c.AppendBinary(nil))
 	f.Add((&Customer{}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := decodeCustomer(b)
+		c, err := decodeCustomer(b, noFeatures, newLayouts(""))
 		if err != nil {
 			return
 		}
 		c.Size()
-		again, err := decodeCustomer(c.AppendBinary(nil))
+		again, err := decodeCustomer(c.AppendBinary(nil), noFeatures, newLayouts(""))
 		if err != nil {
 			t.Fatalf("%x was decoded, its encoding can't be: %v", b, err)
 		}
@@ -147,7 +159,7 @@ func FuzzDecodeCustomer(f *testing.F) {
 			t.Fatalf("%x is not encoded the same twice", b)
 		}
 		again.merge(c, &smallLimits)
-		if _, err := decodeCustomer(again.AppendBinary(nil)); err != nil {
+		if _, err := decodeCustomer(again.AppendBinary(nil), noFeatures, newLayouts("")); err != nil {
 			t.Fatalf("%x merged with itself can't be decoded: %v", b, err)
 		}
 	})

@@ -160,6 +160,10 @@ func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
 		return slotOf(what, i), fields[i].kind, true
 	}
 	switch path[0] {
+	case "user":
+		if i, ok := p.features.Find(path[1]); ok {
+			return slotOf(slotFeature, i), kindOf(p.features.KindOf(i)), true
+		}
 	case "trait":
 		return slotOf(slotTrait, intern(&p.traits, path[1])), condition.Loose, true
 	case "consent":
@@ -226,6 +230,8 @@ func (f *facts) row() *item {
 func (f *facts) Number(slot int) float64 {
 	n := slot & (1<<slotBits - 1)
 	switch slot >> slotBits {
+	case slotFeature:
+		return f.program.features.Value(&f.customer.features, n, f.nowMS).Number
 	case slotEvent:
 		return eventFields[n].number(f)
 	case slotItem:
@@ -242,6 +248,8 @@ func (f *facts) Number(slot int) float64 {
 func (f *facts) Text(slot int) string {
 	n := slot & (1<<slotBits - 1)
 	switch slot >> slotBits {
+	case slotFeature:
+		return f.program.features.Value(&f.customer.features, n, f.nowMS).Text
 	case slotTrait:
 		return f.customer.trait(f.program.traits[n])
 	case slotEvent:
@@ -276,7 +284,9 @@ func (f *facts) Truth(slot int) bool {
 }
 
 // List implements condition.Vars.
-func (f *facts) List(slot int) []string { return nil }
+func (f *facts) List(slot int) []string {
+	return f.program.features.Value(&f.customer.features, slot&(1<<slotBits-1), f.nowMS).List
+}
 
 // condition compiles a condition; nil for none.
 func (p *Program) condition(source string, s scope) (*condition.Condition, error) {
@@ -296,16 +306,16 @@ func intern(list *[]string, name string) int {
 }
 
 // Near implements condition.Names: names that there are and that differ little.
-func (n *names) Near(path []string) []string {
-	all := n.all()
-	name := strings.Join(path, ".")
-	near := all[:0]
-	for _, x := range all {
-		if distance(x, name) <= 1+len(name)/4 {
+func (n *names) Near(path []string) []string { return closest(strings.Join(path, "."), n.all()) }
+
+// closest lists the words that differ little from one, the closest first.
+func closest(word string, words []string) (near []string) {
+	for _, x := range words {
+		if distance(x, word) <= 1+len(word)/4 {
 			near = append(near, x)
 		}
 	}
-	slices.SortStableFunc(near, func(a, b string) int { return distance(a, name) - distance(b, name) })
+	slices.SortStableFunc(near, func(a, b string) int { return distance(a, word) - distance(b, word) })
 	return near
 }
 
@@ -315,6 +325,9 @@ func (n *names) all() (all []string) {
 		for _, f := range fields {
 			all = append(all, section+"."+f.name)
 		}
+	}
+	for i := range n.program.features.Len() {
+		all = append(all, customerFeature+n.program.features.Name(i))
 	}
 	for _, a := range n.program.audiences {
 		all = append(all, "audience."+a.name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"nudge/operators/condition"
 )
@@ -19,7 +20,15 @@ type ConfigFault struct {
 // Faults lists what is wrong with the conditions of the Config and with the names that it logs, all of it, in the order of
 // sections and names.
 func (c *Config) Faults() (faults []ConfigFault) {
+	faults = featureFaults(c.Features)
 	p := &Program{config: *c}
+	if len(faults) > 0 {
+		return faults // what is said of features would follow from it
+	}
+	var err error
+	if p.features, err = newFeatures(c.Features, time.UTC); err != nil {
+		return []ConfigFault{{"features", condition.Fault{Found: err.Error(), Allowed: "rename one of them"}}}
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Audiences)) {
 		p.audiences = append(p.audiences, &audience{name: name})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"nudge/engine"
 	"nudge/models"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -29,13 +30,14 @@ type scratch struct {
 	gaps     []int64       // between purchases, ms
 	redeemed []int         // numbers of budgets
 
-	idleMS     int64   // how long the customer had been away before the event
-	facts      facts   // of the condition being asked
-	moved      []moved // audiences entered and left
-	candidates *models.Scratch
-	history    []models.Item
-	decision   streams.Decision
-	reasons    []streams.Reason
+	idleMS      int64 // how long the customer had been away before the event
+	facts       facts // of the condition being asked
+	observation feature.Observation
+	moved       []moved // audiences entered and left
+	candidates  *models.Scratch
+	history     []models.Item
+	decision    streams.Decision
+	reasons     []streams.Reason
 }
 
 // lesson is one interaction with an item.
@@ -66,6 +68,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	c.lastMS = max(c.lastMS, t.NowMS)
 	c.firstMS = earliest(c.firstMS, t.NowMS)
 	p.take(t, c, s)
+	p.observe(t, c, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {
 		if d.unless.match(e) {
@@ -80,6 +83,11 @@ func (p *Program) Fold(t *engine.Turn) {
 	for _, x := range on.churn {
 		if x.after.match(e) {
 			x.onAfter(p, t, c)
+		}
+	}
+	for _, d := range p.daily {
+		if _, armed := t.TimerAt(d.name); !armed {
+			t.SetTimer(d.name, d.nextAt(p.zone, t.NowMS))
 		}
 	}
 	p.review(t, c, s)

@@ -27,6 +27,7 @@ type Description struct {
 	Reviews      int               `json:"reviews,omitempty"`
 	Consents     map[string]string `json:"consents,omitempty"`
 	Traits       map[string]string `json:"traits,omitempty"`
+	Features     map[string]any    `json:"features,omitempty"`  // as of the last event
 	Audiences    map[string]string `json:"audiences,omitempty"` // since when the customer belongs to them
 	Deciders     []DeciderState    `json:"deciders,omitempty"`
 }
@@ -95,6 +96,7 @@ func (p *Program) Describe(state engine.State) any {
 		}
 		d.Traits[x.name] = x.value
 	}
+	d.Features = p.describeFeatures(c, c.lastMS)
 	for _, a := range p.audiences {
 		if i, in := c.member(a.key); in {
 			if d.Audiences == nil {

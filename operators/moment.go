@@ -13,7 +13,6 @@ import (
 // Moment is when a decision is considered. It has one of these forms:
 //
 //	[product.viewed, custom.wheel_spun]                                on an event; as one word for one type
-//	request                                                            when somebody asks, and never by itself; also in the list
 //	{quiet: 30m, after: product.added, unless: order.completed}        when the customer has been silent so long after one event and without another
 //	{delay: 3d, after: custom.delivered, unless: order.refunded}       so long after an event, unless another comes first
 //	{every: 1d, at: "09:00"}                                           for every customer at that time of day in the pipeline's zone; every 7d is on Mondays
@@ -32,9 +31,6 @@ type Moment struct {
 	Leaves string    `yaml:"leaves"`
 	If     string    `yaml:"if"`
 }
-
-// OnRequest is the word among a moment's events for being asked.
-const OnRequest = "request"
 
 // Forms lists the keys of the moment that say which form it has; one is right.
 func (m *Moment) Forms() (keys []string) {
@@ -98,9 +94,7 @@ type logged struct {
 func (p *Program) newDecider(name string, m Moment, audience string, logs []string) (*decider, error) {
 	d := &decider{name: name, key: nameHash(name), quietMS: m.Quiet.MS(), delayMS: m.Delay.MS(), every: int64(m.Every) / int64(day), at: m.At}
 	for _, e := range m.Events {
-		if e != OnRequest {
-			d.events.add(e)
-		}
+		d.events.add(e)
 	}
 	if d.quietMS > 0 || d.delayMS > 0 {
 		d.after = newTrigger(m.After)
@@ -142,6 +136,7 @@ func (p *Program) register(d *decider) {
 	}
 	if d.every > 0 {
 		p.daily = append(p.daily, d)
+		p.timers[d.name] = d.onDaily
 	}
 	if d.enters > 0 {
 		a := p.audiences[d.enters-1]
@@ -166,6 +161,12 @@ func (d *decider) onTimer(p *Program, t *engine.Turn, c *Customer, s *scratch) {
 		return
 	}
 	d.consider(p, t, c, s)
+}
+
+// onDaily decides and waits for the next time.
+func (d *decider) onDaily(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+	d.consider(p, t, c, s)
+	t.SetTimer(d.name, d.nextAt(p.zone, t.NowMS))
 }
 
 // consider decides if its conditions hold.

@@ -13,6 +13,7 @@ import (
 
 	"nudge/engine"
 	"nudge/models"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -22,6 +23,8 @@ type Program struct {
 	config     Config
 
 	zone         *time.Location
+	features     *feature.Set // of customers
+	layouts      *layouts
 	audiences    []*audience    // by name
 	reviewed     []*audience    // the same, each after those that it asks for
 	recommenders []*recommender // each list by name
@@ -67,6 +70,10 @@ func New(config Config, definition []byte) (*Program, error) {
 		return nil, fmt.Errorf("operators: timezone %q: want an IANA name such as Asia/Shanghai: %w", config.Timezone, err)
 	}
 	p := &Program{definition: definition, config: config, zone: zone, timers: map[string]func(*Program, *engine.Turn, *Customer, *scratch){}}
+	if p.features, err = newFeatures(config.Features, zone); err != nil {
+		return nil, err
+	}
+	p.layouts = newLayouts(p.features.Layout())
 	p.ignore, p.heard = newIgnoreRules(config.Ignore)
 	p.holdout = config.Holdout.hashes()
 	p.budgets = newBudgets(config.Budgets, zone)
@@ -211,7 +218,7 @@ func (p *Program) addTables() {
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
-	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table}
+	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table}
 }
 
 // The rows of the table "models".
@@ -263,11 +270,11 @@ func (p *Program) Tables() []*engine.Table { return p.tables }
 func (p *Program) newVersion() { p.version = "n" + strconv.FormatUint(p.learned, 10) }
 
 // NewState returns a customer of whom nothing is known.
-func (p *Program) NewState() engine.State { return &Customer{} }
+func (p *Program) NewState() engine.State { return newCustomer(p.features) }
 
 // DecodeState is the inverse of Customer.AppendBinary.
 func (p *Program) DecodeState(b []byte) (engine.State, error) {
-	c, err := decodeCustomer(b)
+	c, err := decodeCustomer(b, p.features, p.layouts)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +283,9 @@ func (p *Program) DecodeState(b []byte) (engine.State, error) {
 
 // Merge takes an anonymous customer into a known one.
 func (p *Program) Merge(into, from engine.State) {
-	into.(*Customer).merge(from.(*Customer), &p.config.Limits)
+	c, o := into.(*Customer), from.(*Customer)
+	c.merge(o, &p.config.Limits)
+	p.features.Merge(&c.features, &o.features, &feature.Observation{})
 }
 
 // Grant gives out budget.

@@ -314,6 +314,11 @@ func (d *Decision) what(say func(english, chinese string) string) string {
 			return say("no "+s, "不发"+s)
 		}
 		return s
+	case KindAudience:
+		if d.Action == ActionEnter {
+			return say("belongs to ", "进入人群 ") + d.Name
+		}
+		return say("no longer belongs to ", "离开人群 ") + d.Name
 	}
 	return d.Kind + " " + d.Action
 }

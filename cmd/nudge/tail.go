@@ -28,9 +28,9 @@ func (c *cli) tailCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch kind {
-			case "", streams.KindRecommendation, streams.KindCoupon, streams.KindChurn:
+			case "", streams.KindRecommendation, streams.KindCoupon, streams.KindChurn, streams.KindAudience:
 			default:
-				return usagef("--kind %q: want recommendation, coupon or churn", kind)
+				return usagef("--kind %q: want recommendation, coupon, churn or audience", kind)
 			}
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
 			defer stop()

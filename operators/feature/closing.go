@@ -47,9 +47,6 @@ func (c *closing) prepare(s *Set) {
 	}
 }
 
-// Outputs says whether windows of the set are put out when they close.
-func (s *Set) Outputs() bool { return len(s.closings) > 0 }
-
 // schedule asks for the visits that a tile's windows need when they close. The tile is not there yet.
 func (s *Set) schedule(t *tier, g *ring, index int64, o *Observation) {
 	for _, i := range t.closings {

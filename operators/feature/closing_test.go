@@ -255,7 +255,7 @@ func TestOrdersAreTakenBack(t *testing.T) {
 		t.Helper()
 		for name, want := range map[string]float64{"orders": orders, "spend": spend, "mean": mean} {
 			i, _ := s.Find(name)
-			if v := s.Value(&row, i, nowMS, nil); v.Number != want && !(math.IsNaN(want) && math.IsNaN(v.Number)) {
+			if v := s.Value(&row, i, nowMS); v.Number != want && !(math.IsNaN(want) && math.IsNaN(v.Number)) {
 				t.Errorf("%s at %d h is %v, want %v", name, nowMS/hour, v.Number, want)
 			}
 		}
@@ -310,19 +310,19 @@ func TestLayoutsAreAdopted(t *testing.T) {
 	}
 	for name, want := range map[string]float64{"seen": 1, "clicks": 0, "orders": 1, "spend": 0} {
 		i, _ := fresh.Find(name)
-		if v := fresh.Value(&got, i, 4000, nil); v.Number != want {
+		if v := fresh.Value(&got, i, 4000); v.Number != want {
 			t.Errorf("%s is %v, want %v", name, v.Number, want)
 		}
 	}
 	i, _ := fresh.Find("last")
-	if v := fresh.Value(&got, i, 4000, nil); v.Text != "p2" {
+	if v := fresh.Value(&got, i, 4000); v.Text != "p2" {
 		t.Errorf("last is %q, want p2", v.Text)
 	}
 	x := fact{atMS: 5000, typ: "order.cancelled", order: "o1"}
 	o.Event, o.TimeMS = x.event(), x.atMS
 	fresh.Observe(&got, &o)
 	i, _ = fresh.Find("orders")
-	if v := fresh.Value(&got, i, 6000, nil); v.Number != 0 {
+	if v := fresh.Value(&got, i, 6000); v.Number != 0 {
 		t.Errorf("after the cancellation orders is %v, want 0", v.Number)
 	}
 	again, err := fresh.Decode(fresh.AppendBinary(nil, &got), fresh.Layout())
@@ -353,7 +353,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("not canonical:\n%x\n%x", b, again)
 		}
 		for i := range s.Len() {
-			s.Value(&r, i, 1_000_000, nil)
+			s.Value(&r, i, 1_000_000)
 		}
 	})
 }

@@ -24,6 +24,6 @@ func Example() {
 		s.Observe(&row, &o)
 	}
 	i, _ := s.Find("views_1h")
-	fmt.Println(s.Value(&row, i, 2*60_000, nil).Number, s.Value(&row, i, 61*60_000, nil).Number)
+	fmt.Println(s.Value(&row, i, 2*60_000).Number, s.Value(&row, i, 61*60_000).Number)
 	// Output: 3 1
 }

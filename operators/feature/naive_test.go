@@ -326,7 +326,7 @@ func TestFeaturesAgreeWithTheRawEvents(t *testing.T) {
 func compare(t *rapid.T, s *Set, row *Row, facts []fact, nowMS int64) {
 	for i := range s.features {
 		f := &s.features[i]
-		if v, want := s.Value(row, i, nowMS, nil), s.naive(f, facts, nowMS); !agrees(v, want) {
+		if v, want := s.Value(row, i, nowMS), s.naive(f, facts, nowMS); !agrees(v, want) {
 			t.Fatalf("%s at %s in %v: the row says %+v, the raw events %v\nevents %+v", f.name, time.UnixMilli(nowMS).UTC(), s.zone, v, want, facts)
 		}
 	}

@@ -417,9 +417,3 @@ func (s *Set) Find(name string) (i int, ok bool) {
 	i = slices.IndexFunc(s.features, func(f feature) bool { return f.name == name })
 	return i, i >= 0
 }
-
-// Timed says whether feature i changes as time goes by with no event.
-func (s *Set) Timed(i int) bool {
-	f := &s.features[i]
-	return f.span.kind != lifetime || f.agg == aggSince || f.agg == aggFrequency || f.def.Decayed != ""
-}

@@ -27,13 +27,8 @@ type Value struct {
 	List   []string
 }
 
-// Moments are the mean and deviation that a value is standardised by.
-type Moments interface {
-	Moments(feature int) (mean, deviation float64)
-}
-
-// Value is feature i of a row as of a time. It changes nothing. m may be nil where no feature is standardised.
-func (s *Set) Value(r *Row, i int, nowMS int64, m Moments) Value {
+// Value is feature i of a row as of a time. It changes nothing.
+func (s *Set) Value(r *Row, i int, nowMS int64) Value {
 	f := &s.features[i]
 	v := Value{Kind: f.kind, Number: math.NaN()}
 	if r.tiers == nil {
@@ -51,7 +46,7 @@ func (s *Set) Value(r *Row, i int, nowMS int64, m Moments) Value {
 		v.Number = 1
 	}
 	if len(f.def.Transform) > 0 {
-		v = transform(f.def.Transform, v, i, m)
+		v = transform(f.def.Transform, v)
 	}
 	return v
 }
@@ -220,7 +215,7 @@ func (s *Set) appendValue(b []byte, f *feature, t *tier, g *ring, from, to int, 
 		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)
 	}
 	if len(f.def.Transform) > 0 {
-		v = transform(f.def.Transform, v, 0, nil)
+		v = transform(f.def.Transform, v)
 	}
 	return v.appendJSON(b)
 }
@@ -265,7 +260,7 @@ func appendMicro(b []byte, m int64) []byte {
 }
 
 // transform applies the steps to a value.
-func transform(steps []Transform, v Value, feature int, m Moments) Value {
+func transform(steps []Transform, v Value) Value {
 	for i := range steps {
 		x := &steps[i]
 		n := v.Number
@@ -278,11 +273,6 @@ func transform(steps []Transform, v Value, feature int, m Moments) Value {
 			n = min(max(n, x.Clip[0]), x.Clip[1])
 		case x.Log:
 			n = models.Log(1 + max(n, 0))
-		case x.Standardise:
-			if m != nil {
-				mean, deviation := m.Moments(feature)
-				n = (n - mean) / max(deviation, 1e-9)
-			}
 		case len(x.Bucket) > 0:
 			at := 0
 			for at < len(x.Bucket) && n >= x.Bucket[at] {
@@ -311,7 +301,7 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 	for i := range d.Transform {
 		x := &d.Transform[i]
 		n := 0
-		for _, used := range []bool{x.Fill != nil, x.Clip != nil, x.Log, x.Standardise, len(x.Bucket) > 0, x.OneHot != "", x.Hash > 0} {
+		for _, used := range []bool{x.Fill != nil, x.Clip != nil, x.Log, len(x.Bucket) > 0, x.OneHot != "", x.Hash > 0} {
 			if used {
 				n++
 			}
@@ -320,7 +310,7 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 		key := "transform[" + strconv.Itoa(i) + "]"
 		switch {
 		case n != 1:
-			return &Fault{Key: key, Found: strconv.Itoa(n) + " steps in one", Allowed: "want one of {fill: 0}, {clip: [0, 100]}, {log: true}, {standardise: true}, {bucket: [1, 10]}, {one_hot: gold}, {hash: 1024}"}
+			return &Fault{Key: key, Found: strconv.Itoa(n) + " steps in one", Allowed: "want one of {fill: 0}, {clip: [0, 100]}, {log: true}, {bucket: [1, 10]}, {one_hot: gold}, {hash: 1024}"}
 		case x.Clip != nil && (len(x.Clip) != 2 || x.Clip[0] > x.Clip[1]):
 			return &Fault{Key: key + ".clip", Found: strconv.Itoa(len(x.Clip)) + " bounds", Allowed: "want the lower and the upper bound, [0, 100]"}
 		case !slices.IsSorted(x.Bucket):

@@ -41,15 +41,11 @@ func (k checker) moment(key string, m *operators.Moment) {
 	}
 	switch form {
 	case "events":
-		events := m.Events
-		if slices.Contains(events, operators.OnRequest) {
-			events = slices.DeleteFunc(slices.Clone(events), func(e string) bool { return e == operators.OnRequest })
-		}
 		at := key
 		if k.given(key + ".events") {
 			at = key + ".events"
 		}
-		k.events(at, events)
+		k.events(at, m.Events)
 	case "quiet", "delay":
 		k.event(key+".after", m.After)
 		if m.Unless != "" {

@@ -85,6 +85,10 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key, allow string) {
 			return
 		}
 		d.structure(node, key, v)
+	case reflect.Pointer:
+		fresh := reflect.New(v.Type().Elem())
+		d.value(node, fresh.Elem(), key, allow)
+		v.Set(fresh)
 	case reflect.Map:
 		d.mapping(node, v, key, allow)
 	case reflect.Slice:
