@@ -6,6 +6,9 @@
 //
 //	customer.go, customer_merge.go  what is remembered of a customer; its encoding and merging
 //	catalog.go, budget.go           shared tables: items, money
+//	moment.go, audience.go          when a decider is considered, and for whom
+//	facts.go, faults.go             what conditions may name; what is wrong with them
+//	features.go                     the features that a pipeline declares, and the layouts of their rows
 //	fold.go                         an event's way through state, deciders and lessons
 //	recommend.go coupon.go churn.go the deciders
 //	ignore.go                       traffic that is kept out
