@@ -1,8 +1,13 @@
 package deploy
 
-import _ "embed"
+import "embed"
 
 // Shop is the default pipeline, shop.yaml: nudge run without -c takes it.
 //
 //go:embed shop.yaml
 var Shop []byte
+
+// Examples are pipelines to begin with, for shops of several kinds.
+//
+//go:embed minimal.yaml fashion.yaml grocery.yaml marketplace.yaml
+var Examples embed.FS

@@ -278,6 +278,22 @@ func TestOrdersAreTakenBack(t *testing.T) {
 	check(40*hour, 1, 1, 1)
 }
 
+// An order that no feature counts leaves nothing behind.
+func TestOrdersThatDoNotCount(t *testing.T) {
+	s, err := New(map[string]Definition{"app": {Sum: "order.completed.value", If: map[string][]string{"channel": {"app"}}}}, nil, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var row Row
+	for _, typ := range []string{"order.completed", "order.cancelled"} {
+		x := fact{atMS: 1000, typ: typ, item: "p1", value: 5, order: "o1"}
+		s.Observe(&row, &Observation{Event: x.event(), Line: -1, TimeMS: 1000, WatermarkMS: math.MinInt64})
+		if !row.Empty() || len(s.AppendBinary(nil, &row)) > 0 {
+			t.Fatalf("after %s the row holds %+v", typ, row)
+		}
+	}
+}
+
 // A changed pipeline keeps what both have and starts the rest empty.
 func TestLayoutsAreAdopted(t *testing.T) {
 	before := map[string]Definition{

@@ -70,7 +70,9 @@ func (t *tier) stride() int { return t.head() + len(t.cells) }
 
 // Observe takes an event into the row.
 func (s *Set) Observe(r *Row, o *Observation) {
-	if p := &s.on[o.Event.Type]; len(p.sources) > 0 && s.measure(p, o) {
+	p := &s.on[o.Event.Type]
+	counts := len(p.sources) > 0 && s.measure(p, o)
+	if counts {
 		if r.tiers == nil {
 			r.tiers = make([]ring, len(s.tiers))
 		}
@@ -81,7 +83,9 @@ func (s *Set) Observe(r *Row, o *Observation) {
 	if len(s.orders) > 0 {
 		switch o.Event.Type {
 		case streams.OrderCompleted:
-			s.place(r, o)
+			if counts {
+				s.place(r, o)
+			}
 		case streams.OrderCancelled, streams.OrderRefunded:
 			s.takeBack(r, o)
 		}
