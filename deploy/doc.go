@@ -1,4 +1,4 @@
-// Package deploy holds what it takes to run nudge: the default pipeline, the image, compose and Kubernetes files, alert
+// Package deploy holds what it takes to run nudge: the default pipeline and four examples, the image, compose and Kubernetes files, alert
 // rules, the dashboard, EVENTS.md, the contract of events and decisions, and GUARANTEES.md, the page that says what is promised.
 //
 // Invariants:

@@ -36,7 +36,7 @@ func (c *cli) replayCommand() *cobra.Command {
 		Short: "Run the engine over a recorded log, with decisions to a file",
 		Long: `replay runs the engine over what export recorded or simulate wrote. With the journal of a recording, and its own
 pipeline, the decisions are byte for byte those that were published. With -c another pipeline decides: epochs are then cut
-by the times at which records were appended, and the decisions are the same on every run. Erased customers are passed over.`,
+by the times at which records were appended, the decisions are the same on every run, and none is withheld as too late. Erased customers are passed over.`,
 		Example: `  nudge replay log --out decisions.jsonl.zst          what was published
   nudge replay log -c changed.yaml --out changed.jsonl  what another pipeline would have decided
   nudge replay log | jq -r .kind | sort | uniq -c`,
@@ -120,7 +120,7 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 
 // replaySetup is the pipeline over the recorded topics.
 func replaySetup(rec *recording.Recording, config *pipeline.Config) engine.Setup {
-	s := engine.Setup{Definition: config.Text()}
+	s := engine.Setup{Definition: config.Text(), ActOnStale: true} // epochs are cut anew, so none says when a decision would have been too late
 	for i, in := range []pipeline.Input{config.Inputs.Clickstream, config.Inputs.Reviews, config.Inputs.Catalog} {
 		s.Inputs = append(s.Inputs, rec.Topic(in.Topic, i == 2))
 	}
