@@ -46,11 +46,9 @@ type Vars interface {
 // Condition is a compiled expression.
 type Condition struct {
 	source string
-	kind   Kind
 	truth  func(Vars) bool
 	number func(Vars) float64
 	names  []string
-	slots  []int
 }
 
 // Fault is what is wrong with an expression, and where: Offset counts characters from its beginning.
@@ -81,7 +79,7 @@ func Compile(source string, names Names) (*Condition, error) {
 	if n.kind != Truth {
 		return nil, &Fault{Offset: at, Found: "the whole is " + n.kind.String(), Allowed: "want a condition that is true or false, such as user.orders >= 2"}
 	}
-	c.kind, c.truth = Truth, n.truth
+	c.truth = n.truth
 	return c, nil
 }
 
@@ -97,7 +95,7 @@ func CompileNumber(source string, names Names) (*Condition, error) {
 	if n.kind != Number {
 		return nil, &Fault{Offset: at, Found: "the whole is " + n.kind.String(), Allowed: "want a number"}
 	}
-	c.kind, c.number = Number, n.number
+	c.number = n.number
 	return c, nil
 }
 
@@ -116,8 +114,7 @@ func compile(source string, names Names) (*Condition, node, int, error) {
 		return nil, node{}, 0, k.fault
 	}
 	slices.Sort(k.used)
-	slices.Sort(k.slots)
-	return &Condition{source: source, names: slices.Compact(k.used), slots: slices.Compact(k.slots)}, n, begin(tree.Node), nil
+	return &Condition{source: source, names: slices.Compact(k.used)}, n, begin(tree.Node), nil
 }
 
 // begin is where a part begins: the parser places a name with dots at its last word.
@@ -137,9 +134,6 @@ func (c *Condition) Number(v Vars) float64 { return c.number(v) }
 // Names lists the names it asks for, ascending.
 func (c *Condition) Names() []string { return c.names }
 
-// Slots lists the numbers of those names, ascending.
-func (c *Condition) Slots() []int { return c.slots }
-
 // String is the expression as it was written.
 func (c *Condition) String() string { return c.source }
 
@@ -156,7 +150,6 @@ type node struct {
 type compiler struct {
 	names Names
 	used  []string
-	slots []int
 	fault *Fault
 }
 
@@ -234,7 +227,6 @@ func (k *compiler) name(x ast.Node) node {
 		return k.failf(x, "want a feature, trait, consent, audience or field of the event that exists", suggestion, "unknown name %q", strings.Join(path, "."))
 	}
 	k.used = append(k.used, strings.Join(path, "."))
-	k.slots = append(k.slots, slot)
 	switch kind {
 	case Number:
 		return node{kind: kind, number: func(v Vars) float64 { return v.Number(slot) }}
