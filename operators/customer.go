@@ -393,3 +393,11 @@ func compare[T int32 | int64 | uint32 | uint64 | string](a, b T) int {
 
 // micros is an amount in units of currency, for what is published.
 func micros(m int64) float64 { return float64(m) / streams.Micro }
+
+// Satisfaction is the mean of the ratings given, 1 to 5, and their number.
+func (c *Customer) Satisfaction() (mean float64, reviews int) {
+	if c.reviews == 0 {
+		return 0, 0
+	}
+	return float64(c.ratings) / streams.Micro / float64(c.reviews), int(c.reviews)
+}

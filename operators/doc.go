@@ -4,7 +4,7 @@
 // Config is what a pipeline says; New compiles it. A Program folds events into a Customer, gives the deciders their say,
 // and teaches the models at the end of an epoch.
 //
-//	customer.go, customer_merge.go  what is remembered of a customer; its encoding and merging
+//	customer.go, customer_merge.go, customer_codec.go  what is remembered of a customer; its merging and encoding
 //	catalog.go, budget.go           shared tables: items, money
 //	moment.go, audience.go          when a decider is considered, and for whom
 //	facts.go, faults.go             what conditions may name; what is wrong with them
