@@ -258,9 +258,15 @@ func (l *lane) flush(ctx context.Context, done chan<- struct{}) error {
 	return l.enqueue(ctx, &batch{flushed: done})
 }
 
-// take returns the next batch to send when the lingering is over, nil if there is none.
+// take returns the next batch to send when the lingering is over, nil if there is none. Whoever holds the lock may be waiting for room in the
+// queue, which only the caller makes: so what is queued does not wait for the lock.
 func (l *lane) take() *batch {
-	if l.hold(context.Background()) != nil {
+	select {
+	case b := <-l.queue:
+		l.signal() // the open one still has to be looked after
+		return b
+	case l.lock <- struct{}{}:
+	case <-l.producer.ctx.Done():
 		return nil
 	}
 	defer func() { <-l.lock }()
