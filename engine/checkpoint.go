@@ -30,6 +30,7 @@ type ShardMeta struct {
 	BaseMS      int64   `json:"base_ms"`
 	WatermarkMS int64   `json:"watermark_ms"`
 	Inbox       []byte  `json:"inbox,omitempty"`
+	Rounds      []byte  `json:"rounds,omitempty"` // which seconds have rows, and how many
 	Customers   int64   `json:"customers"`
 }
 
@@ -60,6 +61,7 @@ func (e *Engine) BeginCheckpoint(to *state.Checkpoint, journalID string, entryHa
 		for i := range s.inbox {
 			sm.Inbox = s.inbox[i].appendBinary(sm.Inbox)
 		}
+		sm.Rounds = s.rounds.appendIndex(nil)
 		m.Shards = append(m.Shards, sm)
 	}
 	e.checkpoint.meta = m
@@ -73,6 +75,9 @@ func (s *shard) beginCheckpoint() {
 		c.marks = c.marks&^markDirty | markPending | markInFlight
 	}
 	s.timers.begin()
+	s.rounds.begin(func(second int64, chunk uint32) {
+		s.engine.put(roundRow(nil, s.number, second, chunk), nil)
+	})
 	for _, key := range s.tombstones {
 		s.engine.put(state.Key(kindTombstone, uint16(s.number), key), []byte{1})
 	}
@@ -125,6 +130,12 @@ func (e *Engine) DrainCheckpoint(rows int) (done bool, err error) {
 			}
 		})
 	}
+	for _, s := range e.shards {
+		rows -= s.rounds.drain(max(rows, 0), func(second int64, chunk uint32, visits []visit) {
+			e.key, e.value = roundRow(e.key[:0], s.number, second, chunk), appendVisits(e.value[:0], second, visits)
+			e.put(e.key, e.value)
+		})
+	}
 	return rows > 0, e.checkpoint.to.Err()
 }
 
@@ -164,6 +175,7 @@ func (e *Engine) EndCheckpoint(ok bool) {
 		}
 		h.pending, h.inFlight = nil, h.inFlight[:0]
 		s.timers.complete(ok)
+		s.rounds.complete(ok)
 		if !ok {
 			s.tombstones = append(s.tombstones, s.tombstonesInFlight...)
 		}
@@ -176,6 +188,7 @@ func (e *Engine) EndCheckpoint(ok bool) {
 const (
 	kindCustomer  = 'C'
 	kindTimer     = 'T'
+	kindRound     = state.KindIndex
 	kindTombstone = 'X'
 	kindTable     = 't'
 )
@@ -221,6 +234,9 @@ func (e *Engine) load() error {
 		copy(s.clocks, sm.Clocks)
 		s.baseMS, s.watermarkMS = sm.BaseMS, sm.WatermarkMS
 		e.watermarkMS = min(e.watermarkMS, s.watermarkMS)
+		if err := s.rounds.loadIndex(sm.Rounds); err != nil {
+			return fmt.Errorf("engine: decode the rounds of visits: %w", err)
+		}
 		r := reader{b: sm.Inbox}
 		for len(r.b) > 0 && r.err == nil {
 			s.inbox = append(s.inbox, r.message())

@@ -114,7 +114,7 @@ func (s blobState) AppendBinary(b []byte) []byte { return append(b, s...) }
 func (s blobState) Size() int                    { return len(s) }
 
 func genCustomer(t *rapid.T) *customer {
-	c := &customer{key: "u1", lastMS: rapid.Int64().Draw(t, "last")}
+	c := &customer{key: "u1", lastMS: rapid.Int64Range(-1<<60, 1<<60).Draw(t, "last")}
 	if rapid.Bool().Draw(t, "alias") {
 		c.alias = &alias{user: rapid.String().Draw(t, "user"), shard: rapid.IntRange(0, 99).Draw(t, "shard")}
 	} else {
@@ -124,6 +124,9 @@ func genCustomer(t *rapid.T) *customer {
 		if rapid.Bool().Draw(t, "timer") {
 			c.timers = append(c.timers, Timer{Name: name, AtMS: rapid.Int64().Draw(t, "at"), ArmedBy: rapid.String().Draw(t, "by")})
 		}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "visits") {
+		c.addVisit(rapid.Int64Range(-1<<40, 1<<40).Draw(t, "visit"))
 	}
 	for range rapid.IntRange(0, 2*maxAnons).Draw(t, "anons") {
 		c.addAnon(rapid.StringN(1, 5, -1).Draw(t, "anon"))

@@ -14,6 +14,7 @@ type customer struct {
 	state  State
 	seen   ring
 	timers []Timer // ascending by name
+	visits []int64 // times, ascending
 	// anons lists the anonymous ids merged into this customer, so that erasure finds their aliases. Bounded.
 	anons []string
 	// alias is where later events of this anonymous id go; nil unless it was merged.
@@ -46,7 +47,7 @@ func (c *customer) anonymous() bool { return c.key[0] == 'a' }
 
 // memory estimates the bytes that the customer takes.
 func (c *customer) memory() int32 {
-	n := 200 + 2*len(c.key) + 8*cap(c.seen.hashes) + 56*cap(c.timers)
+	n := 224 + 2*len(c.key) + 8*cap(c.seen.hashes) + 56*cap(c.timers) + 8*cap(c.visits)
 	if c.state != nil {
 		n += c.state.Size()
 	}
@@ -65,7 +66,7 @@ func (c *customer) timer(name string) (int, bool) {
 	return 0, false
 }
 
-const customerVersion = 1
+const customerVersion = 2
 
 // appendBinary appends the customer's row (without its key).
 func (c *customer) appendBinary(b []byte) []byte {
@@ -83,6 +84,12 @@ func (c *customer) appendBinary(b []byte) []byte {
 		b = appendString(b, t.Name)
 		b = binary.AppendVarint(b, t.AtMS)
 		b = appendString(b, t.ArmedBy)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.visits)))
+	before := c.lastMS
+	for _, atMS := range c.visits {
+		b = binary.AppendVarint(b, atMS-before)
+		before = atMS
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.anons)))
 	for _, a := range c.anons {
@@ -106,7 +113,7 @@ func decodeCustomer(key string, b []byte, p Program) (*customer, error) {
 func (c *customer) decode(b []byte, p Program) error {
 	r := reader{b: b}
 	if v := r.byte(); v != customerVersion {
-		return fmt.Errorf("row of version %d, this build reads %d", v, customerVersion)
+		return fmt.Errorf("row of version %d, this build reads %d: use the build that wrote it, or an empty folder", v, customerVersion)
 	}
 	if r.byte() == 1 {
 		c.alias = &alias{user: r.string(), shard: int(r.uvarint())}
@@ -116,6 +123,14 @@ func (c *customer) decode(b []byte, p Program) error {
 		c.timers = make([]Timer, 0, n)
 		for ; n > 0; n-- {
 			c.timers = append(c.timers, Timer{Name: r.string(), AtMS: r.varint(), ArmedBy: r.string()})
+		}
+	}
+	if n := r.count(); n > 0 {
+		c.visits = make([]int64, n)
+		before := c.lastMS
+		for i := range c.visits {
+			before += r.varint()
+			c.visits[i] = before
 		}
 	}
 	for n := r.count(); n > 0; n-- {

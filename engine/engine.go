@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -55,6 +56,7 @@ type Engine struct {
 	seed    uint64
 
 	number      uint64 // of the last epoch folded
+	flushing    bool   // this epoch closes open windows
 	arrivalMS   int64  // of the epoch being folded
 	offsets     []map[int32]int64
 	paused      map[string]bool
@@ -62,6 +64,7 @@ type Engine struct {
 	shards      []*shard
 	scratch     []any
 	tables      []*Table
+	outputs     []string
 	counts      Counts // since the beginning of the state
 	free        [][]byte
 	checkpoint  *checkpoint
@@ -94,7 +97,7 @@ func New(cfg Config, p Program, store *state.Store) (*Engine, error) {
 		e.shards = append(e.shards, e.newShard(i))
 		e.scratch = append(e.scratch, e.shards[i].scratch)
 	}
-	e.tables = p.Tables()
+	e.tables, e.outputs = p.Tables(), p.Outputs()
 	if err := e.load(); err != nil {
 		return nil, err
 	}
@@ -109,6 +112,12 @@ func (e *Engine) newShard(i int) *shard {
 		to := appendDue(append([]byte{}, prefix...), due{atMS: toMS + 1})[:len(prefix)+8]
 		return e.store.ScanRange(from, to, 0, func(key, _ []byte) error {
 			f(key[len(prefix):])
+			return nil
+		})
+	})
+	s.rounds = newRounds(func(second int64, f func(row []byte)) error {
+		return e.store.ScanRange(roundRow(nil, i, second, 0), roundRow(nil, i, second+1, 0), 0, func(_, value []byte) error {
+			f(value)
 			return nil
 		})
 	})
@@ -209,7 +218,7 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 	if ep.Number != e.number+1 {
 		return nil, fmt.Errorf("engine: epoch %d follows %d", ep.Number, e.number)
 	}
-	e.arrivalMS = ep.Entry.ArrivalMS
+	e.arrivalMS, e.flushing = ep.Entry.ArrivalMS, false
 	if err := e.command(ep.Entry); err != nil {
 		return nil, err
 	}
@@ -217,6 +226,9 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 	e.readCatalog(ep.Entry, out)
 	e.assign(ep)
 	e.foldShards(ep)
+	if e.flushing {
+		out.Flushed = e.flush()
+	}
 	e.grant()
 	for _, s := range e.shards {
 		if s.err != nil {
@@ -259,6 +271,8 @@ func (e *Engine) command(entry *Entry) error {
 			e.paused[c.Name] = true
 		case "resume":
 			delete(e.paused, c.Name)
+		case CommandFlush:
+			e.flushing = true
 		default:
 			return fmt.Errorf("engine: the journal holds the command %q, which this build does not know: use the build that wrote it", c.Kind)
 		}
@@ -271,6 +285,16 @@ func (e *Engine) command(entry *Entry) error {
 			fmt.Appendf(nil, `{"topic":%q,"partition":%d,"from":%d,"to":%d}`, topic, g.ID, g.From, g.To), 0)
 	}
 	return nil
+}
+
+// flushed bounds the customers of a shard whose windows one epoch closes before their time.
+const flushed = 8192
+
+// flush closes open windows, some in each shard, and says whether none is left.
+func (e *Engine) flush() bool {
+	done := make([]int, len(e.shards))
+	e.cfg.Parallel(len(e.shards), func(i int) { done[i] = e.shards[i].flush(flushed) })
+	return slices.Max(done) < flushed
 }
 
 // assign hands the runs to their shards and moves the offsets.
@@ -370,6 +394,7 @@ func (e *Engine) collect(out *Output) {
 	budget := e.cfg.CacheBytes / int64(len(e.shards))
 	for _, s := range e.shards {
 		s.fillProposals()
+		s.collectResults(out)
 		text := unsafeString(s.arena)
 		for _, sl := range s.out {
 			out.Messages = append(out.Messages, streams.Message{
@@ -420,8 +445,11 @@ func (e *Engine) Release(o *Output) {
 	if len(e.free) < 4*len(e.shards) {
 		e.free = append(e.free, o.arenas...)
 	}
-	o.Messages, o.arenas = nil, nil
+	o.Messages, o.Results, o.arenas = nil, nil, nil
 }
+
+// outage is the least time that a message stays in the stream.
+func (e *Engine) outage() time.Duration { return time.Duration(e.cfg.OutageMS) * time.Millisecond }
 
 // ttl is how long a decision stays in the stream: until it expires, but never shorter than the promised outage.
 func (e *Engine) ttl(d *streams.Decision) time.Duration {

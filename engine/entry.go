@@ -79,9 +79,12 @@ type CatalogRecord struct {
 
 // Command is what an operator told the node to do.
 type Command struct {
-	Kind string // pause, resume
+	Kind string // pause, resume, CommandFlush
 	Name string
 }
+
+// CommandFlush closes the windows that are open, for the end of a log. It is repeated until Output.Flushed.
+const CommandFlush = "flush"
 
 // Gap is a run of records that was lost and accepted as lost: [From, To).
 type Gap struct {

@@ -44,8 +44,12 @@ type Epoch struct {
 type Output struct {
 	Epoch    uint64
 	Messages []streams.Message
+	// Results are the lines of result streams, in their one order.
+	Results []Result
 	// Erased lists customers (ids as sent) whose earlier decisions are to be purged before the epoch counts as published.
 	Erased []string
+	// Flushed says that the epoch closed windows before their time, and that none is open any more.
+	Flushed bool
 	// Counts holds what was counted in this epoch.
 	Counts Counts
 
@@ -76,6 +80,7 @@ type Counts struct {
 	Decisions  map[DecisionKey]int64
 	Withheld   map[string]int64 // by reason, of the decisions with action none
 	Dead       map[string]int64 // by reason
+	Results    map[string]int64 `json:",omitempty"` // by output
 	Named      map[string]int64 // what the program counted: "ignored/bots", ...
 }
 
@@ -88,6 +93,7 @@ func (c *Counts) Add(o *Counts) {
 	addTo(&c.Decisions, o.Decisions)
 	addTo(&c.Withheld, o.Withheld)
 	addTo(&c.Dead, o.Dead)
+	addTo(&c.Results, o.Results)
 	addTo(&c.Named, o.Named)
 }
 
@@ -121,6 +127,7 @@ func (c *Counts) Since(before *Counts) Counts {
 	d.Decisions = less(c.Decisions, before.Decisions)
 	d.Withheld = less(c.Withheld, before.Withheld)
 	d.Dead = less(c.Dead, before.Dead)
+	d.Results = less(c.Results, before.Results)
 	d.Named = less(c.Named, before.Named)
 	return d
 }
@@ -149,8 +156,9 @@ func (c *Counts) reset() {
 	clear(c.Decisions)
 	clear(c.Withheld)
 	clear(c.Dead)
+	clear(c.Results)
 	clear(c.Named)
-	*c = Counts{Decisions: c.Decisions, Withheld: c.Withheld, Dead: c.Dead, Named: c.Named}
+	*c = Counts{Decisions: c.Decisions, Withheld: c.Withheld, Dead: c.Dead, Results: c.Results, Named: c.Named}
 }
 
 func count[K comparable](m *map[K]int64, key K) {

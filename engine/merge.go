@@ -75,6 +75,7 @@ func (s *shard) absorb(c, a *customer) {
 			s.setTimer(c, t)
 		}
 	}
+	s.moveVisits(c, a)
 	if c.lastMS == 0 && a.lastMS != 0 {
 		s.armForget(c, a.lastMS)
 	}
@@ -220,8 +221,12 @@ func (s *shard) armForget(c *customer, timeMS int64) {
 	}
 }
 
-// forget drops a customer who has been silent for long enough, and looks again later at one who has not.
+// forget drops a customer who has been silent for long enough, and looks again later at one who has not or has still to be visited.
 func (s *shard) forget(c *customer, atMS int64) {
+	if n := len(c.visits); n > 0 {
+		s.setTimer(c, Timer{Name: forgetTimer, AtMS: max(atMS, c.visits[n-1]) + 1})
+		return
+	}
 	if next := c.lastMS + s.engine.cfg.ForgetAfterMS; next > atMS {
 		s.setTimer(c, Timer{Name: forgetTimer, AtMS: next})
 		return

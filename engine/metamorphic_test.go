@@ -58,7 +58,9 @@ func randomEpochs(b *bench, r *rand.Rand, shards int) []func() *engine.Epoch {
 				what = "erased"
 			case x < 12:
 				what = "garbage"
-			case x < 16:
+			case x < 17:
+				what = fmt.Sprintf("visit after=%ds", r.IntN(3000))
+			case x < 20:
 				what = "tell"
 			default:
 				what = "say"
@@ -81,6 +83,9 @@ func randomEpochs(b *bench, r *rand.Rand, shards int) []func() *engine.Epoch {
 		if r.IntN(10) == 0 {
 			entry.Commands = append(entry.Commands, engine.Command{Kind: []string{"pause", "resume"}[r.IntN(2)], Name: "said"})
 		}
+		if r.IntN(25) == 0 {
+			entry.Commands = append(entry.Commands, engine.Command{Kind: engine.CommandFlush})
+		}
 		epochs = append(epochs, func() *engine.Epoch {
 			e := *entry
 			return epoch(&b.cfg, number+1, &e, records)
@@ -99,7 +104,10 @@ func text(o *engine.Output) string {
 	for _, m := range o.Messages {
 		fmt.Fprintf(&s, "%s %s %s %v\n", m.Subject, m.ID, m.Data, m.TTL)
 	}
-	fmt.Fprintf(&s, "%q %+v\n", o.Erased, o.Counts)
+	for _, x := range o.Results {
+		fmt.Fprintf(&s, "%d %s %s\n", x.Output, x.Key, x.Value)
+	}
+	fmt.Fprintf(&s, "%q %+v %v\n", o.Erased, o.Counts, o.Flushed)
 	return s.String()
 }
 

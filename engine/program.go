@@ -21,6 +21,11 @@ type Program interface {
 	Fold(t *Turn)
 	// Fire is called when a timer that SetTimer armed is due. The timer is gone by then.
 	Fire(t *Turn, timer Timer)
+	// Visit is called once for each time that VisitAt asked for, when the watermark passes it. It is the cheap timer: one of
+	// many customers who all want to be looked at then.
+	Visit(t *Turn, atMS int64)
+	// Flush is called in the place of all visits that a customer still waits for, at the end of a log: what is open is to be closed.
+	Flush(t *Turn)
 	// Merge takes the state of an anonymous customer into that of the known one. Its law (associative, the empty state is
 	// its identity, bounded) is checked by the tests of package operators.
 	Merge(into, from State)
@@ -38,6 +43,8 @@ type Program interface {
 
 	// Tables lists the shared state. The engine loads its rows at start and checkpoints those that changed.
 	Tables() []*Table
+	// Outputs names the result streams that Turn.Result puts lines out to.
+	Outputs() []string
 	// Names lists the deciders and groups that can be paused ("coupons", "home", ...).
 	Names() []string
 }
@@ -85,6 +92,9 @@ type Proposal struct {
 //	SetTimer(name string, atMS int64)  arm or move a timer of this customer
 //	ClearTimer(name string)            disarm it
 //	TimerAt(name string) (int64, bool) when it is due
+//	VisitAt(atMS int64)                have Visit called when the watermark passes that time
+//	Result(output, key, value)         put a line out to a result stream
+//	Publish(subject, id, data)         put a message out beside the decisions
 //	Random(salt uint64) uint64         a random number that is a function of (app, generation, position or timer, salt)
 //	CustomerHash() uint64              a hash of (app, customer) that never changes: for holdouts and arms
 //	Paused(name string) bool           whether the operator has paused it

@@ -26,6 +26,7 @@ type shard struct {
 
 	customers cache
 	timers    timers
+	rounds    rounds
 	inbox     []message // from other shards, folded before this epoch's records
 	outbox    []message
 	erasures  map[string]erasure // in the inbox, by anonymous id
@@ -37,6 +38,7 @@ type shard struct {
 	event   streams.Event
 
 	out       []slot
+	results   []resultSlot
 	arena     []byte
 	proposals []proposal
 	erased    []string
@@ -161,7 +163,7 @@ func (s *shard) advanceByClocks() {
 	s.advance(least)
 }
 
-// advance moves the watermark to the clock less the allowed lateness and fires the timers that it passes.
+// advance moves the watermark to the clock less the allowed lateness, fires the timers that it passes and makes the visits.
 func (s *shard) advance(clockMS int64) {
 	w := clockMS - s.engine.cfg.LatenessMS
 	if w <= s.watermarkMS {
@@ -169,16 +171,27 @@ func (s *shard) advance(clockMS int64) {
 	}
 	s.watermarkMS = w
 	s.turn.WatermarkMS = w
-	for {
-		d, ok, err := s.timers.pop(w)
+	for s.err == nil {
+		atMS, armed, err := s.timers.next(w)
 		if err != nil {
 			s.fail(err)
 			return
 		}
-		if !ok {
+		upToMS := w
+		if armed {
+			upToMS = atMS - 1 // timers come before visits of their time
+		}
+		v, ok, err := s.rounds.pop(upToMS)
+		switch {
+		case err != nil:
+			s.fail(err)
+		case ok:
+			s.visitCustomer(v)
+		case armed:
+			s.fire(s.timers.pop())
+		default:
 			return
 		}
-		s.fire(d)
 	}
 }
 

@@ -297,6 +297,8 @@ func (b *bench) epoch(d *datadriven.TestData) string {
 				entry.Ticks = append(entry.Ticks, engine.Tick{Shard: n, AheadMS: dur.Milliseconds()})
 			case "pause", "resume":
 				entry.Commands = append(entry.Commands, engine.Command{Kind: a.Key, Name: v})
+			case "flush":
+				entry.Commands = append(entry.Commands, engine.Command{Kind: engine.CommandFlush})
 			case "gap":
 				p, to, _ := strings.Cut(v, "-")
 				g := engine.Gap{Partition: b.partition(p)}
@@ -321,6 +323,12 @@ func (b *bench) epoch(d *datadriven.TestData) string {
 	for _, m := range out.Messages {
 		b.given[strings.Clone(m.ID)] = string(m.Data)
 		text.WriteString(describe(&m) + "\n")
+	}
+	for _, r := range out.Results {
+		fmt.Fprintf(&text, "result %d %s %s\n", r.Output, r.Key, r.Value)
+	}
+	if out.Flushed {
+		text.WriteString("flushed\n")
 	}
 	counts := map[string]int64{"late": out.Counts.Late, "duplicates": out.Counts.Duplicates}
 	for k, n := range out.Counts.Dead {

@@ -83,21 +83,26 @@ func (t *timers) put(d due) {
 
 func (t *timers) delete(d due) { t.ops[string(appendDue(nil, d))] = false }
 
-// pop takes the first timer due at the watermark, if there is one.
-func (t *timers) pop(watermarkMS int64) (due, bool, error) {
+// next is the time of the first timer that is due at the watermark, if there is one.
+func (t *timers) next(watermarkMS int64) (atMS int64, ok bool, err error) {
 	if watermarkMS > t.horizonMS {
 		if err := t.advance(watermarkMS + nearMS); err != nil {
-			return due{}, false, err
+			return 0, false, err
 		}
 	}
 	if len(t.near) == 0 || t.near[0].atMS > watermarkMS {
-		return due{}, false, nil
+		return 0, false, nil
 	}
+	return t.near[0].atMS, true, nil
+}
+
+// pop takes the timer that next found.
+func (t *timers) pop() due {
 	d := heap.Pop(&t.near).(due)
 	for len(t.near) > 0 && t.near[0] == d {
 		heap.Pop(&t.near)
 	}
-	return d, true, nil
+	return d
 }
 
 // advance moves the horizon and loads what lies before it.

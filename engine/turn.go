@@ -109,6 +109,18 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
+// App is what every id begins with.
+func (t *Turn) App() string { return t.shard.engine.cfg.App }
+
+// Generation is the second part of what every id begins with; often "".
+func (t *Turn) Generation() string { return t.shard.engine.cfg.Generation }
+
+// Shard is the number of the customer's shard.
+func (t *Turn) Shard() int { return t.shard.number }
+
+// DueMS is when the timer or visit was due: that of a visit for a time that had passed when it was asked for is later.
+func (t *Turn) DueMS() int64 { return t.timer.AtMS }
+
 // Paused says whether an operator has paused that name.
 func (t *Turn) Paused(name string) bool { return t.shard.engine.paused[name] }
 

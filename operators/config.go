@@ -26,6 +26,8 @@ type Config struct {
 	Holdout      Decimal                       `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
 	Ignore       map[string]IgnoreRule         `yaml:"ignore"`
 	Limits       Limits                        `yaml:"limits"`
+
+	Results map[string]Results `yaml:"-"` // closed windows: the section outputs.features
 }
 
 // SetDefaults fills in what a pipeline need not say.

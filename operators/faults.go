@@ -26,9 +26,10 @@ func (c *Config) Faults() (faults []ConfigFault) {
 		return faults // what is said of features would follow from it
 	}
 	var err error
-	if p.features, err = newFeatures(c.Features, time.UTC); err != nil {
+	if p.features, err = newFeatures(c.Features, nil, time.UTC); err != nil {
 		return []ConfigFault{{"features", condition.Fault{Found: err.Error(), Allowed: "rename one of them"}}}
 	}
+	faults = c.resultFaults()
 	for _, name := range slices.Sorted(maps.Keys(c.Audiences)) {
 		p.audiences = append(p.audiences, &audience{name: name})
 	}

@@ -20,13 +20,9 @@ import (
 // customerFeature is what the names of a customer's features begin with.
 const customerFeature = "user."
 
-// newFeatures compiles the features of customers.
-func newFeatures(defs map[string]feature.Definition, zone *time.Location) (*feature.Set, error) {
-	own := map[string]feature.Definition{}
-	for name, d := range defs {
-		own[strings.TrimPrefix(name, customerFeature)] = d
-	}
-	s, err := feature.New(own, nil, zone)
+// newFeatures compiles the features of customers, and which of their windows are put out.
+func newFeatures(defs map[string]feature.Definition, results map[string]Results, zone *time.Location) (*feature.Set, error) {
+	s, err := feature.New(bare(defs), outputsOf(results), zone)
 	if err != nil {
 		return nil, fmt.Errorf("operators: features: %w", err)
 	}
@@ -116,6 +112,10 @@ func (p *Program) observe(t *engine.Turn, c *Customer, s *scratch) {
 	o := &s.observation
 	o.Event, o.Line, o.TimeMS, o.WatermarkMS, o.Items = t.Event, -1, t.NowMS, t.WatermarkMS, p
 	p.features.Observe(&c.features, o)
+	for _, atMS := range o.Visits {
+		t.VisitAt(atMS)
+	}
+	o.Visits = o.Visits[:0]
 	for ; o.Late > 0; o.Late-- {
 		t.Count("late/features")
 	}

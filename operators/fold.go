@@ -33,6 +33,7 @@ type scratch struct {
 	idleMS      int64 // how long the customer had been away before the event
 	facts       facts // of the condition being asked
 	observation feature.Observation
+	closer      closer
 	moved       []moved // audiences entered and left
 	candidates  *models.Scratch
 	history     []models.Item

@@ -25,6 +25,8 @@ type Program struct {
 	zone         *time.Location
 	features     *feature.Set // of customers
 	layouts      *layouts
+	outputs      []string       // streams of closed windows
+	published    []bool         // whether they go to the decision stream
 	audiences    []*audience    // by name
 	reviewed     []*audience    // the same, each after those that it asks for
 	recommenders []*recommender // each list by name
@@ -70,8 +72,12 @@ func New(config Config, definition []byte) (*Program, error) {
 		return nil, fmt.Errorf("operators: timezone %q: want an IANA name such as Asia/Shanghai: %w", config.Timezone, err)
 	}
 	p := &Program{definition: definition, config: config, zone: zone, timers: map[string]func(*Program, *engine.Turn, *Customer, *scratch){}}
-	if p.features, err = newFeatures(config.Features, zone); err != nil {
+	if p.features, err = newFeatures(config.Features, config.Results, zone); err != nil {
 		return nil, err
+	}
+	p.outputs = p.Outputs()
+	for _, name := range p.outputs {
+		p.published = append(p.published, config.Results[name].NATS)
 	}
 	p.layouts = newLayouts(p.features.Layout())
 	p.ignore, p.heard = newIgnoreRules(config.Ignore)

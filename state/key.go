@@ -11,6 +11,10 @@ const (
 	MaxKey   = 4096
 	MaxValue = 1<<20 - 1
 
+	// KindIndex is the kind of rows that only say where to look: what they say follows from other rows, but how it is cut into rows
+	// depends on when checkpoints were taken. Hash leaves them out.
+	KindIndex = 'R'
+
 	kindReserved = 0x00 // the store's own rows
 	kindBadger   = '!'  // Badger's own keys start so
 )

@@ -176,3 +176,45 @@ func DeadSubject(app, topic, reason string) string {
 func AdvisorySubject(app, what string) string {
 	return "nudge." + app + ".advisory." + what
 }
+
+// AppendFeatureSubject appends nudge.<app>.features.<name>.<user>, the user as EncodeToken writes it.
+func AppendFeatureSubject(dst []byte, app, name, user string) []byte {
+	dst = append(dst, "nudge."...)
+	dst = append(dst, app...)
+	dst = append(dst, ".features."...)
+	dst = append(dst, name...)
+	dst = append(dst, '.')
+	return EncodeToken(dst, user)
+}
+
+// ClosedWindow is what the id of a window that closed is made of. One customer's window may be put out in parts: by the shards in which it
+// has some, and again when an anonymous customer is merged into it after it had closed.
+type ClosedWindow struct {
+	Name, Window   string // of the output; as the pipeline writes the window
+	StartMS, EndMS int64
+	Shard          int
+	DueMS          int64 // when the watermark passed its end
+	User           string
+	Anonymous      bool
+}
+
+// AppendFeatureID appends the id of a window that closed: shop.f.totals.1h.1772355600000-1772359200000.3-1772359200000.u-42, the user as
+// EncodeToken writes it, after a '~' if it is an anonymous one.
+func AppendFeatureID(dst []byte, app, generation string, w *ClosedWindow) []byte {
+	dst = appendApp(dst, app, generation)
+	dst = append(dst, "f."...)
+	dst = append(dst, w.Name...)
+	dst = append(dst, '.')
+	dst = append(dst, w.Window...)
+	for _, pair := range [...][2]int64{{w.StartMS, w.EndMS}, {int64(w.Shard), w.DueMS}} {
+		dst = append(dst, '.')
+		dst = strconv.AppendInt(dst, pair[0], 10)
+		dst = append(dst, '-')
+		dst = strconv.AppendInt(dst, pair[1], 10)
+	}
+	dst = append(dst, '.')
+	if w.Anonymous {
+		dst = append(dst, '~')
+	}
+	return EncodeToken(dst, w.User)
+}

@@ -180,6 +180,7 @@ type summary struct {
 	Decisions      map[string]int64 `json:"decisions"` // by kind
 	Withheld       map[string]int64 `json:"withheld"`  // of them with action none, by reason
 	Dead           map[string]int64 `json:"dead"`      // by reason
+	Results        map[string]int64 `json:"results"`   // closed windows, by output
 	Counters       map[string]int64 `json:"counters"`
 	Late           int64            `json:"late"`
 	Duplicates     int64            `json:"duplicates"`
@@ -205,7 +206,7 @@ func (n *opened) writeSummary(path string, started time.Time) error {
 		return err
 	}
 	s := summary{
-		Events: r.Counts.Events, Decisions: r.Counts.ByKind(), Withheld: r.Counts.Withheld, Dead: r.Counts.Dead, Counters: r.Counts.Named,
+		Events: r.Counts.Events, Decisions: r.Counts.ByKind(), Withheld: r.Counts.Withheld, Dead: r.Counts.Dead, Results: r.Counts.Results, Counters: r.Counts.Named,
 		Late: r.Counts.Late, Duplicates: r.Counts.Duplicates, Stale: r.Counts.Stale,
 		WallSeconds: time.Since(started).Seconds(), CPUSeconds: cpuTime().Seconds(), CPUSecondsWork: r.CPUWork.Seconds(), PeakRSSBytes: peakRSS(),
 		Epochs: r.Epochs, Checkpoints: r.Checkpoints, StateBytes: size, StateHash: fmt.Sprintf("%016x", hash),

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,6 +22,7 @@ import (
 	"nudge/operators/pipeline"
 	"nudge/state"
 	"nudge/streams"
+	"nudge/streams/files"
 	"nudge/streams/kafka"
 	"nudge/streams/nats"
 )
@@ -108,6 +111,9 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 			},
 			Offsets: n.kafka.Offsets,
 		},
+		OpenSinks: func(ctx context.Context, s engine.Setup) ([]node.Sink, error) {
+			return openSinks(ctx, s, n.kafka, n.journal.Header().ID)
+		},
 		Stream: decisionStream{n.stream, n.nats, c.App}, Publisher: n.publisher, Store: n.store, Journal: n.journal,
 		Owner: node.OwnerOf(host, dir), Lease: time.Duration(c.Lease),
 		EpochEvents: c.Epoch.Events, EpochWait: time.Duration(c.Epoch.Wait),
@@ -147,6 +153,31 @@ func compile(s engine.Setup, run *pipeline.Config) (node.Pipeline, *operators.Pr
 	cfg, program, err := pipeline.Compile(s)
 	cfg.CacheBytes = int64(run.Node.Cache)
 	return node.Pipeline{Engine: cfg, Program: program}, program, err
+}
+
+// openSinks opens the result streams of a setup.
+func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journal string) ([]node.Sink, error) {
+	c, faults := pipeline.Parse("the journalled pipeline", s.Definition)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	var sinks []node.Sink
+	for _, name := range slices.Sorted(maps.Keys(c.Outputs.Features)) {
+		r := c.Outputs.Features[name]
+		var sink node.Sink
+		var err error
+		switch {
+		case r.Kafka != "":
+			sink, err = client.ResultWriter(ctx, r.Kafka, journal, kafka.ProducerConfig{})
+		case r.Files != "":
+			sink, err = files.NewResultWriter(r.Files, name, journal)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("outputs.features.%s: %w", name, err)
+		}
+		sinks = append(sinks, sink)
+	}
+	return sinks, nil
 }
 
 // describeInputs asks the broker about the pipeline's topics.
@@ -251,7 +282,11 @@ func (d decisionStream) WaitConnected(ctx context.Context) error { return d.conn
 
 // PurgeCustomer removes the decisions of a customer.
 func (d decisionStream) PurgeCustomer(ctx context.Context, id string, upTo uint64) error {
-	_, err := d.PurgeUpTo(ctx, upTo, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
+	token := string(streams.EncodeToken(nil, id))
+	if _, err := d.PurgeUpTo(ctx, upTo, d.DecisionFilter("", "", token)); err != nil {
+		return err
+	}
+	_, err := d.PurgeUpTo(ctx, upTo, d.FeatureFilter("", token))
 	return err
 }
 

@@ -25,6 +25,8 @@ const Purse = 10 * streams.Micro
 //	custom.arm              arm the timer props.name, props.after milliseconds after the event; it decides "rang-NAME" when it fires
 //	custom.again            the same, and the timer arms itself anew when it fires, until props.after has passed thrice
 //	custom.disarm           disarm the timer props.name
+//	custom.visit            be visited at the next whole minute, props.after milliseconds after the event; a visit puts out a line of the
+//	                        results "visits", and asks for another a minute later where the time is a multiple of five minutes
 //	custom.ask              propose to spend props.cost of the purse
 //
 // It is a function of events and states, as programs are.
@@ -146,6 +148,8 @@ func (d *Diary) Fold(t *engine.Turn) {
 		t.SetTimer(fmt.Sprintf("%s*%d", name, number(e, "after")), t.NowMS+number(e, "after"))
 	case "custom.disarm":
 		t.ClearTimer(name)
+	case "custom.visit":
+		t.VisitAt((t.NowMS + number(e, "after") + minute - 1) / minute * minute)
 	case "custom.ask":
 		t.Propose(engine.Proposal{Decision: d.decision("asked", streams.Reason{}), Budget: "purse", Cost: number(e, "cost") * streams.Micro})
 	}
@@ -172,6 +176,26 @@ func (d *Diary) decide(t *engine.Turn, name string, why streams.Reason) {
 	}
 	t.Decide(x)
 }
+
+const minute = 60_000
+
+// Visit puts out what is noted.
+func (d *Diary) Visit(t *engine.Turn, atMS int64) {
+	s := t.State.(*State)
+	s.note(Note{t.NowMS, "visited"})
+	t.Result(0, []byte(t.Customer), fmt.Appendf(nil, `{"user":%q,"at":%d,"events":%d}`, t.Customer, atMS, s.Events))
+	if atMS%(5*minute) == 0 {
+		t.VisitAt(atMS + minute)
+	}
+}
+
+// Flush says how many events there were.
+func (d *Diary) Flush(t *engine.Turn) {
+	t.Result(0, []byte(t.Customer), fmt.Appendf(nil, `{"user":%q,"flushed":%d}`, t.Customer, t.State.(*State).Events))
+}
+
+// Outputs names the one result stream.
+func (d *Diary) Outputs() []string { return []string{"visits"} }
 
 // plain makes a token of a timer's name.
 var plain = strings.NewReplacer("*", "-", "'", "-")

@@ -224,7 +224,8 @@ func (n *Node) checkpointNow(kill context.Context) error {
 	return nil
 }
 
-// finish takes the closing checkpoint; with flush the watermark then moves to the end of the log.
+// finish takes the closing checkpoint; with flush the watermark then moves to the end of the log, and the windows that are open
+// are put out.
 func (n *Node) finish(kill context.Context) error {
 	if err := n.checkpointNow(kill); err != nil {
 		return err
@@ -236,5 +237,11 @@ func (n *Node) finish(kill context.Context) error {
 	for shard := range n.lastRecord {
 		entry.Ticks = append(entry.Ticks, engine.Tick{Shard: shard, AheadMS: n.engine.LatenessMS()})
 	}
-	return n.foldNew(kill, &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry})
+	for !n.flushed {
+		if err := n.foldNew(kill, &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry}); err != nil {
+			return err
+		}
+		entry = &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli(), Commands: []engine.Command{{Kind: engine.CommandFlush}}}
+	}
+	return nil
 }

@@ -25,6 +25,9 @@ type Config struct {
 	Source    Source
 	Stream    Stream
 	Publisher Publisher
+	// OpenSinks opens the result streams of a setup, by the numbers that Program.Outputs gives them: nil for one whose lines leave with
+	// the decisions. Nobody else writes to them then. nil where there is none.
+	OpenSinks func(context.Context, engine.Setup) ([]Sink, error)
 	Store     *state.Store
 	Journal   *state.Journal
 
@@ -42,7 +45,7 @@ type Config struct {
 	StateBytes       int64 // of the state folder, journal included; beyond them nothing is taken in. 0 for no limit
 
 	UntilEnd bool // stop at the end offsets found at the start
-	Flush    bool // with UntilEnd: move the watermark to the end of the log, after the last checkpoint
+	Flush    bool // with UntilEnd: move the watermark to the end of the log and put out open windows, after the last checkpoint
 
 	TakeOver  bool // wait until another owner's lease has ended
 	Adopt     bool // go on without the journal entry of the marker: suppress by id only

@@ -1,8 +1,10 @@
 package node_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,6 +39,7 @@ func compare(t *testing.T, b brokers, app, dir string, r replayed) {
 	if lost+differ+extra > 0 {
 		t.Errorf("of %d messages %d are lost, %d differ, %d are too many", len(r.byID), lost, differ, extra)
 	}
+	b.compareLines(t, app, r)
 	if h, live := stateOf(t, app, dir); h != r.hash {
 		t.Errorf("the state's hash is %016x, the replay's %016x", h, r.hash)
 		differ := 0
@@ -52,6 +55,42 @@ func compare(t *testing.T, b brokers, app, dir string, r replayed) {
 				t.Errorf("row %q (there: %v):\n live   %x\n replay %x", k, ok, got, want)
 			}
 		}
+	}
+}
+
+// compareLines fails the test unless the topic of results holds just the lines that the replay gives, each once, in their order.
+func (b brokers) compareLines(t *testing.T, app string, r replayed) {
+	t.Helper()
+	c := b.client(t)
+	for p, want := range r.lines {
+		_, end, err := c.Offsets(t.Context(), app+"-closed", int32(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := c.Fetcher(app+"-closed", int32(p), 0)
+		var got []string
+		for next := int64(0); next < end; {
+			batch, err := f.Fetch(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range batch.Records {
+				_, place, _ := strings.Cut(string(x.Headers[0].Value), "/")
+				got = append(got, fmt.Sprintf("%s %s %s", place, x.Key, x.Value))
+			}
+			next = batch.Next
+		}
+		f.Close()
+		if !slices.Equal(got, want) {
+			at := 0
+			for at < min(len(got), len(want)) && got[at] == want[at] {
+				at++
+			}
+			t.Errorf("results in partition %d: %d lines, the replay gives %d; the first that differs is number %d", p, len(got), len(want), at)
+		}
+	}
+	if len(r.lines[0]) < 100 {
+		t.Errorf("only %d results", len(r.lines[0]))
 	}
 }
 

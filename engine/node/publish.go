@@ -46,7 +46,8 @@ type Stream interface {
 // epochOut is an epoch on its way out.
 type epochOut struct {
 	out     *engine.Output
-	hash    uint64 // of its journal entry
+	results *results // the sinks of the setup that it was folded under
+	hash    uint64   // of its journal entry
 	offsets []int64
 	cutAt   time.Time
 	bytes   int64
@@ -56,12 +57,13 @@ type epochOut struct {
 
 // outbox publishes epochs in order and keeps the marker. Its run owns all fields but the atomics and channels.
 type outbox struct {
-	n      *Node
-	pub    Publisher
-	stream Stream
-	queue  chan *epochOut
-	free   chan *engine.Output // published, to be released by the fold
-	room   chan struct{}       // nudged when bytes fall
+	n       *Node
+	pub     Publisher
+	stream  Stream
+	queue   chan *epochOut
+	free    chan *engine.Output // published, to be released by the fold
+	room    chan struct{}       // nudged when bytes fall
+	results chan struct{}       // nudged when sinks have stored something
 
 	bytes     atomic.Int64  // of outputs not yet acknowledged
 	published atomic.Uint64 // epoch of the last marker written
@@ -99,7 +101,7 @@ func (o *outbox) run(ctx context.Context) error {
 		if err := o.step(ctx); err != nil {
 			return err
 		}
-		if next != nil && o.n.durable(next.out.Epoch) && !o.erasing() {
+		if next != nil && o.n.durable(next.out.Epoch) && !o.erasing() && next.results.room() {
 			if err := o.send(ctx, next); err != nil {
 				return err
 			}
@@ -121,6 +123,7 @@ func (o *outbox) run(ctx context.Context) error {
 				next = e
 			}
 		case <-o.pub.Notify():
+		case <-o.results:
 		case <-o.n.synced:
 		case <-mark.C:
 		case <-renew.C:
@@ -137,6 +140,9 @@ func (o *outbox) step(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := o.sinksFailed(); err != nil {
+		return err
+	}
 	o.reap()
 	now := o.n.cfg.Now()
 	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
@@ -146,10 +152,18 @@ func (o *outbox) step(ctx context.Context) error {
 	return nil
 }
 
+// sinksFailed is why a result stream can take no more.
+func (o *outbox) sinksFailed() error {
+	if len(o.waiting) == 0 {
+		return nil
+	}
+	return o.waiting[0].results.err()
+}
+
 // reap takes note of the epochs that are wholly acknowledged.
 func (o *outbox) reap() {
 	n, seq := o.pub.Acked()
-	for len(o.waiting) > 0 && o.waiting[0].upTo <= n {
+	for len(o.waiting) > 0 && o.waiting[0].upTo <= n && o.waiting[0].results.stored(o.waiting[0].out) {
 		o.n.step("acknowledged")
 		o.done = o.waiting[0]
 		o.waiting = o.waiting[1:]
@@ -188,6 +202,7 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 	if err != nil {
 		return err
 	}
+	e.results.send(e)
 	o.waiting = append(o.waiting, e)
 	o.sent += uint64(len(msgs))
 	e.upTo = o.sent

@@ -42,11 +42,14 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.makeQueues()
 	n.outbox = &outbox{n: n, pub: n.cfg.Publisher, stream: n.cfg.Stream, queue: make(chan *epochOut, 256),
-		free: make(chan *engine.Output, 256), room: make(chan struct{}, 1)}
+		free: make(chan *engine.Output, 256), room: make(chan struct{}, 1), results: make(chan struct{}, 1)}
 	if err := n.checkTopics(ctx); err != nil {
 		return err
 	}
-	return n.takeLease(ctx)
+	if err := n.takeLease(ctx); err != nil {
+		return err
+	}
+	return n.openResults(ctx) // after the lease: nobody else writes to them now
 }
 
 // setupInForce is the setup of the checkpoint, unless the first entry after it changes it; that of the journal's first
@@ -96,7 +99,7 @@ func (n *Node) build(setup *engine.Setup) error {
 	if n.engine, err = engine.New(cfg, p.Program, n.cfg.Store); err != nil {
 		return err
 	}
-	n.inputs = cfg.Inputs
+	n.inputs, n.outputs = cfg.Inputs, p.Program.Outputs()
 	n.metrics.cache = engine.CacheStats{} // a new engine counts from 0
 	return nil
 }
@@ -541,6 +544,9 @@ func (n *Node) changeSetup(kill, fetching context.Context) error {
 		return err
 	}
 	if err := n.build(&n.cfg.Setup); err != nil {
+		return err
+	}
+	if err := n.openResults(kill); err != nil {
 		return err
 	}
 	for i, in := range n.inputs {

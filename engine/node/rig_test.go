@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,6 +87,9 @@ var shopRecords = sync.OnceValue(func() []simulate.Record {
 func (b brokers) fill(t testing.TB, app string, records []simulate.Record) {
 	t.Helper()
 	c := b.client(t)
+	if err := c.CreateTopic(t.Context(), app+"-closed", 2, nil); err != nil && !errors.Is(err, kafka.ErrTopicExists) {
+		t.Fatal(err)
+	}
 	var producers [simulate.NumTopics]*kafka.Producer
 	for i, name := range []string{"clickstream", "reviews", "catalog"} {
 		topic, n := app+"-"+name, partitions
@@ -124,7 +128,10 @@ func testPipeline(app string) []byte {
 	for _, topic := range []string{"clickstream", "reviews", "catalog"} {
 		text = bytes.ReplaceAll(text, []byte("topic: "+topic+","), []byte("topic: "+app+"-"+topic+","))
 	}
-	return text
+	text = bytes.ReplaceAll(text, []byte("outputs:\n"), []byte("outputs:\n  features:\n"+
+		"    closed: {of: [user.seen, user.visit], kafka: "+app+"-closed}\n    days: {of: user.days, nats: true}\n"))
+	return append(text, "\nfeatures:\n  user.seen: {count: any, window: {tumbling: [10m, 4h]}}\n"+
+		"  user.visit: {sum: any.price, window: {session: 30m}}\n  user.days: {count: any, window: {calendar: day}}\n"...)
 }
 
 // nodeSpec says how a test's node runs. It goes to child processes as JSON.
@@ -247,6 +254,10 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	if err != nil {
 		return nil, err
 	}
+	openSinks := func(ctx context.Context, _ engine.Setup) ([]node.Sink, error) {
+		w, err := s.kafka.ResultWriter(ctx, spec.App+"-closed", s.journal.Header().ID, kafka.ProducerConfig{})
+		return []node.Sink{w, nil}, err
+	}
 	if s.conn, err = nats.Connect(ctx, nats.Config{URL: spec.Brokers.NATS, AckTimeout: spec.AckTimeout, Waiting: waiting}, log); err != nil {
 		return nil, err
 	}
@@ -266,7 +277,7 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	if owner == "" {
 		owner = "node-" + spec.Dir
 	}
-	cfg := node.Config{Setup: setup, Compile: compile, Source: source(s.kafka), Stream: decisions{s.stream, s.conn},
+	cfg := node.Config{Setup: setup, Compile: compile, OpenSinks: openSinks, Source: source(s.kafka), Stream: decisions{s.stream, s.conn},
 		Publisher: s.publisher, Store: s.store, Journal: s.journal, Owner: owner, Lease: spec.Lease, EpochEvents: spec.EpochEvents,
 		CheckpointEvery: spec.CheckpointEvery, CheckpointEvents: spec.CheckpointEvents, Workers: spec.Workers, UntilEnd: !spec.Live,
 		OutboxBytes: spec.OutboxBytes, JournalBytes: spec.JournalBytes, TakeOver: spec.TakeOver, Adopt: spec.Adopt, AcceptGap: spec.AcceptGap,
@@ -315,6 +326,7 @@ type replayed struct {
 	hash   uint64
 	rows   map[string]string
 	counts engine.Counts
+	lines  [2][]string // of the results "closed", by partition
 }
 
 // replayJournal folds the journal of a state folder from its beginning, with the records that the broker holds.
@@ -338,6 +350,10 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 	ids := map[string][]string{} // of messages by the customer's token
 	r.counts, err = node.Replay(t.Context(), node.ReplayConfig{Compile: compile, Source: source(c), Journal: journal, Store: store, Workers: workers,
 		Write: func(o *engine.Output) error {
+			for i, line := range o.Results {
+				p := kafka.PartitionOf(line.Key, 2)
+				r.lines[p] = append(r.lines[p], fmt.Sprintf("%d/%d %s %s", o.Epoch, i, line.Key, line.Value))
+			}
 			for _, m := range o.Messages {
 				id := strings.Clone(m.ID)
 				if _, twice := r.byID[id]; twice {
@@ -374,7 +390,9 @@ func rows(t testing.TB, store *state.Store) map[string]string {
 	t.Helper()
 	m := map[string]string{}
 	if err := store.Scan(nil, func(key, value []byte) error {
-		m[string(key)] = string(value)
+		if key[0] != state.KindIndex {
+			m[string(key)] = string(value)
+		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)

@@ -52,6 +52,12 @@ type Node struct {
 	ticked       time.Time
 	began        engine.Counts
 
+	flushed bool           // the last epoch folded closed the last open window
+	outputs []string       // result streams of the setup in force
+	results *results       // their sinks
+	sinks   []Sink         // all that were opened
+	writing sync.WaitGroup // to them
+
 	metrics *Metrics
 	work    work
 	waits   waits
@@ -87,6 +93,8 @@ func (n *Node) step(name string) {
 // Run runs the node until ctx ends, which drains it cleanly, or, with UntilEnd, until the end. kill ends it at once.
 func (n *Node) Run(ctx, kill context.Context) error {
 	kill, cancel := context.WithCancel(kill)
+	defer cancel()
+	defer n.closeResults()
 	defer cancel()
 	if err := n.open(kill); err != nil {
 		return err
@@ -337,13 +345,14 @@ func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
 		return err
 	}
 	n.release(ep.Runs)
+	n.flushed = out.Flushed
 	n.metrics.folded(ep, out, n.cfg.Now().Sub(started))
 	n.metrics.gauge(n, started)
 	for _, c := range n.ordered {
 		close(c.done)
 	}
 	n.ordered = n.ordered[:0]
-	if err := n.handOut(kill, &epochOut{out: out, hash: hash, offsets: n.offsets(), cutAt: started}); err != nil {
+	if err := n.handOut(kill, &epochOut{out: out, results: n.results, hash: hash, offsets: n.offsets(), cutAt: started}); err != nil {
 		return err
 	}
 	return n.tendCheckpoint(kill)
@@ -365,6 +374,9 @@ func (n *Node) handOut(kill context.Context, e *epochOut) error {
 	for i := range e.out.Messages {
 		m := &e.out.Messages[i]
 		e.bytes += int64(len(m.Data)+len(m.Subject)+len(m.ID)) + 64
+	}
+	for i := range e.out.Results {
+		e.bytes += int64(len(e.out.Results[i].Key)+len(e.out.Results[i].Value)) + 56
 	}
 	for n.outbox.bytes.Load() > n.cfg.OutboxBytes {
 		select {

@@ -53,7 +53,7 @@ func BenchmarkObserve(b *testing.B) {
 			}
 			var row Row
 			o := Observation{Line: -1, WatermarkMS: math.MinInt64}
-			closer := Closer{Entity: []byte(`"user":"u1"`), Emit: func(int, []byte) {}}
+			closer := Closer{Entity: []byte(`"user":"u1"`), Emit: func(*Closed) {}}
 			e := &streams.Event{Type: streams.ProductViewed, Lines: []streams.Line{{ID: "p1", Price: 5_000_000, HasPrice: true, Quantity: 1}}}
 			types := []streams.Type{streams.ListViewed, streams.ProductViewed, streams.ProductClicked, streams.ProductAdded, streams.PageViewed}
 			b.ReportAllocs()

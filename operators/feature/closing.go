@@ -86,11 +86,19 @@ func (s *Set) nextClosing(t *tier, g *ring, c *closing, watermarkMS int64) (atMS
 type Closer struct {
 	// Entity is the member of the JSON that says whose the windows are, such as "user":"u-42".
 	Entity []byte
-	// Emit takes one closed window: the number of the output, and its JSON, which is only valid during the call.
-	Emit   func(output int, json []byte)
+	// Emit takes one closed window, which is only valid during the call.
+	Emit   func(w *Closed)
 	Visits []int64 // as in Observation
 
-	buffer []byte
+	closed Closed
+}
+
+// Closed is one window that closed.
+type Closed struct {
+	Output         int    // its number
+	Window         string // as the pipeline writes it
+	StartMS, EndMS int64  // of a session: its first and its last event
+	JSON           []byte
 }
 
 // Due closes the windows that end at a time at which a visit was asked for.
@@ -246,7 +254,7 @@ func (s *Set) emit(x *closing, t *tier, g *ring, from, to int, startMS, endMS in
 	if x.empty(t, g, from, to) {
 		return
 	}
-	b := append(c.buffer[:0], x.begin...)
+	b := append(c.closed.JSON[:0], x.begin...)
 	b = append(b, c.Entity...)
 	b = append(b, x.window...)
 	b = streams.AppendTime(b, startMS)
@@ -258,6 +266,6 @@ func (s *Set) emit(x *closing, t *tier, g *ring, from, to int, startMS, endMS in
 		b = s.appendValue(b, &s.features[n], t, g, from, to, endMS)
 	}
 	b = append(b, '}', '}')
-	c.buffer = b
-	c.Emit(x.output, b)
+	c.closed = Closed{Output: x.output, Window: x.span.label, StartMS: startMS, EndMS: endMS, JSON: b}
+	c.Emit(&c.closed)
 }

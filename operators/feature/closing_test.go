@@ -47,7 +47,8 @@ type visitor struct {
 
 func newVisitor(t *rapid.T, s *Set) *visitor {
 	v := &visitor{t: t, s: s, o: Observation{Line: -1, WatermarkMS: math.MinInt64}, rounds: map[int64]bool{}}
-	v.closer = Closer{Entity: []byte(`"user":"u1"`), Emit: func(_ int, b []byte) {
+	v.closer = Closer{Entity: []byte(`"user":"u1"`), Emit: func(w *Closed) {
+		b := w.JSON
 		var c closed
 		if err := json.Unmarshal(b, &c); err != nil {
 			t.Fatalf("%s: %v", b, err)

@@ -223,8 +223,7 @@ func (k checker) inputs(c *Inputs) {
 		case in.topic == "" && in.key == "inputs.clickstream":
 			k.report(key, `""`, "the clickstream is always read; name its topic", "clickstream")
 		case in.topic == "":
-		case !topicPattern.MatchString(in.topic) || in.topic == "." || in.topic == "..":
-			k.report(key, strconv.Quote(short(in.topic)), "allowed: 1 to 249 of A-Z, a-z, 0-9, '.', '_' and '-'", "")
+		case !k.topic(key, in.topic):
 		case taken[in.topic] != "":
 			k.report(key, strconv.Quote(in.topic), "another topic than that of "+taken[in.topic], "")
 		}
@@ -234,7 +233,32 @@ func (k checker) inputs(c *Inputs) {
 	}
 }
 
+// topic says whether Kafka takes the name of a topic.
+func (k checker) topic(key, topic string) bool {
+	if topicPattern.MatchString(topic) && topic != "." && topic != ".." {
+		return true
+	}
+	k.report(key, strconv.Quote(short(topic)), "allowed: 1 to 249 of A-Z, a-z, 0-9, '.', '_' and '-'", "")
+	return false
+}
+
+// results checks where closed windows go.
+func (k checker) results(c *Config) {
+	taken := map[string]string{c.Inputs.Clickstream.Topic: "inputs.clickstream", c.Inputs.Reviews.Topic: "inputs.reviews", c.Inputs.Catalog.Topic: "inputs.catalog"}
+	for _, name := range slices.Sorted(maps.Keys(c.Outputs.Features)) {
+		key := "outputs.features." + name
+		switch topic := c.Outputs.Features[name].Kafka; {
+		case topic == "" || !k.topic(key+".kafka", topic):
+		case taken[topic] != "":
+			k.report(key+".kafka", strconv.Quote(topic), "another topic than that of "+taken[topic], "")
+		default:
+			taken[topic] = key
+		}
+	}
+}
+
 func (k checker) outputs(c *Config) {
+	k.results(c)
 	out := &c.Outputs.Decisions
 	if out.Stream == "" && !k.given("outputs.decisions.stream") {
 		out.Stream = "NUDGE_" + strings.ToUpper(c.App) + "_DECISIONS"
@@ -295,8 +319,9 @@ func (k checker) names(c *operators.Config) {
 		{"recommenders", slices.Sorted(maps.Keys(c.Recommenders))}, {"offers", slices.Sorted(maps.Keys(c.Offers))},
 		{"churn", slices.Sorted(maps.Keys(c.Churn))}, {"budgets", slices.Sorted(maps.Keys(c.Budgets))},
 		{"ignore", slices.Sorted(maps.Keys(c.Ignore))}, {"audiences", slices.Sorted(maps.Keys(c.Audiences))},
+		{"outputs.features", slices.Sorted(maps.Keys(c.Results))},
 	} {
-		decides := section.key != "budgets" && section.key != "ignore" && section.key != "audiences"
+		decides := section.key == "recommenders" || section.key == "offers" || section.key == "churn"
 		for _, name := range section.names {
 			key := join(section.key, name)
 			switch {

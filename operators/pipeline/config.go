@@ -96,7 +96,8 @@ type Time struct {
 
 // Outputs are what is published.
 type Outputs struct {
-	Decisions Decisions `yaml:"decisions"`
+	Decisions Decisions                    `yaml:"decisions"`
+	Features  map[string]operators.Results `yaml:"features"` // closed windows, by name
 }
 
 // Decisions is the JetStream stream that decisions are stored in.

@@ -39,6 +39,7 @@ func Parse(name string, text []byte) (*Config, Faults) {
 	config := Default()
 	if body := d.parse(text); len(d.faults) == 0 {
 		d.value(body, reflect.ValueOf(config).Elem(), "", "")
+		config.Deciders.Results = config.Outputs.Features
 		if !d.spoilt[""] {
 			check(d, config)
 		}

@@ -49,6 +49,7 @@ type Producer struct {
 	codec      compress.Compression
 
 	lanes  []*lane
+	stored chan struct{} // nudged when a batch is stored, or never will be
 	keyles atomic.Uint32 // turns for records without a key
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -81,6 +82,7 @@ func (c *Client) Producer(ctx context.Context, topic string, cfg ProducerConfig)
 		}
 	}
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
+	p.stored = make(chan struct{}, 1)
 	p.lanes = make([]*lane, info.Partitions)
 	for i := range p.lanes {
 		p.lanes[i] = &lane{producer: p, partition: int32(i), id: -1, epoch: -1, sequence: -1, lock: make(chan struct{}, 1), open: new(batch),
@@ -116,6 +118,22 @@ func (p *Producer) SendTo(ctx context.Context, partition int32, r *Record) error
 		return fmt.Errorf("streams/kafka: write %s/%d: %w", p.topic, partition, err)
 	}
 	return nil
+}
+
+// Stored is how many records of a partition, in the order of Send, are stored.
+func (p *Producer) Stored(partition int32) uint64 { return p.lanes[partition].stored.Load() }
+
+// Notify receives when Stored or Err may have changed.
+func (p *Producer) Notify() <-chan struct{} { return p.stored }
+
+// Err is the error that waiting can't cure, nil as long as there is none.
+func (p *Producer) Err() error { return context.Cause(p.ctx) }
+
+func (p *Producer) nudge() {
+	select {
+	case p.stored <- struct{}{}:
+	default:
+	}
 }
 
 // Flush returns when every record that was sent before is stored, or with the reason why one is not.
@@ -157,6 +175,8 @@ type lane struct {
 	queue chan *batch
 	begun chan struct{} // holds a token when open has its first record
 	spare chan *batch   // buffers to use again
+
+	stored atomic.Uint64 // records
 
 	// The rest belongs to run.
 	conn     *conn
@@ -304,8 +324,11 @@ func (l *lane) run() {
 		default:
 			if err := l.deliver(ctx, b); err != nil {
 				l.producer.cancel(err)
+				l.producer.nudge()
 				return
 			}
+			l.stored.Add(uint64(b.count))
+			l.producer.nudge()
 			select {
 			case l.spare <- b:
 			default:

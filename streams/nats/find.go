@@ -34,6 +34,17 @@ func (s *Stream) DecisionFilter(kind, name, token string) string {
 	return s.prefix + "decisions." + all(kind) + "." + all(name) + "." + all(token)
 }
 
+// FeatureFilter is the subject filter of closed windows; an empty name or token stands for all.
+func (s *Stream) FeatureFilter(name, token string) string {
+	if name == "" {
+		name = "*"
+	}
+	if token == "" {
+		token = "*"
+	}
+	return s.prefix + "features." + name + "." + token
+}
+
 // DeadFilter is the subject filter of dead letters; an empty topic or reason stands for all.
 func (s *Stream) DeadFilter(topic, reason string) string {
 	if topic == "" {

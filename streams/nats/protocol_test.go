@@ -252,8 +252,8 @@ func openAgain(t *testing.T, url string) {
 	if err := reopen(func(*StreamConfig) {}); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := stream.Info(ctx); err != nil || len(info.Config.Subjects) != 3 || !info.Config.AllowDirect {
-		t.Errorf("after opening again: %+v (%v), want three subjects and direct access", info, err)
+	if info, err := stream.Info(ctx); err != nil || len(info.Config.Subjects) != 4 || !info.Config.AllowDirect {
+		t.Errorf("after opening again: %+v (%v), want four subjects and direct access", info, err)
 	}
 }
 

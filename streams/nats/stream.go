@@ -109,8 +109,8 @@ func (c *Conn) OpenStream(ctx context.Context, cfg StreamConfig) (*Stream, error
 	}
 	decisions := jetstream.StreamConfig{
 		Name:        cfg.Name,
-		Description: "decisions, dead letters and advisories of " + cfg.App,
-		Subjects:    []string{prefix + "decisions.>", prefix + "dead.>", prefix + "advisory.>"},
+		Description: "decisions, dead letters, advisories and features of " + cfg.App,
+		Subjects:    []string{prefix + "decisions.>", prefix + "dead.>", prefix + "advisory.>", prefix + "features.>"},
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardOld,
 		Storage:     cfg.Storage.client(),

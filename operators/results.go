@@ -1,0 +1,146 @@
+package operators
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nudge/engine"
+	"nudge/operators/condition"
+	"nudge/operators/feature"
+	"nudge/streams"
+)
+
+// Results is a stream of closed windows: an entry of outputs.features. It goes to exactly one place.
+type Results struct {
+	Of    []string `yaml:"of" need:"the features whose windows are put out when they close, such as [user.views]"`
+	Kafka string   `yaml:"kafka"` // topic
+	NATS  bool     `yaml:"nats"`  // in the decision stream, as nudge.<app>.features.<name>.<user>
+	Files string   `yaml:"files"` // folder
+}
+
+// places lists where the results are to go.
+func (r *Results) places() (to []string) {
+	if r.Kafka != "" {
+		to = append(to, "kafka")
+	}
+	if r.NATS {
+		to = append(to, "nats")
+	}
+	if r.Files != "" {
+		to = append(to, "files")
+	}
+	return to
+}
+
+// resultFaults lists what is wrong with the streams of closed windows.
+func (c *Config) resultFaults() (faults []ConfigFault) {
+	for _, name := range slices.Sorted(maps.Keys(c.Results)) {
+		r, key := c.Results[name], "outputs.features."+name
+		switch to := r.places(); {
+		case len(to) == 0:
+			faults = append(faults, ConfigFault{key, condition.Fault{Found: "no place to go to", Allowed: "want one of {kafka: TOPIC}, {nats: true}, {files: FOLDER}"}})
+		case len(to) > 1:
+			faults = append(faults, ConfigFault{key, condition.Fault{Found: "several places at once: " + strings.Join(to, ", "), Allowed: "want one; declare a second output for the other"}})
+		}
+		declared := slices.Sorted(maps.Keys(c.Features))
+		for i, of := range r.Of {
+			at := fmt.Sprintf("%s.of[%d]", key, i)
+			_, fault := feature.New(bare(c.Features), []feature.Output{{Name: name, Features: []string{strings.TrimPrefix(of, customerFeature)}}}, nil)
+			f, wrong := fault.(*feature.Fault)
+			switch {
+			case !strings.HasPrefix(of, customerFeature):
+				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want the name of a feature, such as user.views", Suggestion: nearest(of, declared)}})
+			case wrong && f.Word != "":
+				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want a feature that is declared under features", Suggestion: nearest(of, declared)}})
+			case wrong:
+				faults = append(faults, ConfigFault{at, condition.Fault{Found: strings.Replace(f.Found, `"`, `"`+customerFeature, 1), Allowed: f.Allowed}})
+			}
+		}
+	}
+	return faults
+}
+
+func nearest(word string, words []string) string {
+	if near := closest(word, words); len(near) > 0 {
+		return near[0]
+	}
+	return ""
+}
+
+// bare takes the entity off the names of its features.
+func bare(defs map[string]feature.Definition) map[string]feature.Definition {
+	own := map[string]feature.Definition{}
+	for name, d := range defs {
+		own[strings.TrimPrefix(name, customerFeature)] = d
+	}
+	return own
+}
+
+// outputsOf lists the streams of closed windows in the order of their numbers.
+func outputsOf(results map[string]Results) (out []feature.Output) {
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		o := feature.Output{Name: name}
+		for _, of := range results[name].Of {
+			o.Features = append(o.Features, strings.TrimPrefix(of, customerFeature))
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// Outputs names the streams of closed windows, in the order of their numbers.
+func (p *Program) Outputs() []string { return slices.Sorted(maps.Keys(p.config.Results)) }
+
+// closer takes the windows of one customer that close.
+type closer struct {
+	feature.Closer
+	turn        *engine.Turn
+	subject, id []byte
+}
+
+// close readies the closer for the customer of a turn.
+func (p *Program) closer(t *engine.Turn, s *scratch) *feature.Closer {
+	c := &s.closer
+	if c.Emit == nil {
+		c.Emit = func(w *feature.Closed) { p.putOut(c, w) }
+	}
+	c.turn = t
+	c.Entity = streams.AppendJSONString(append(c.Entity[:0], `"user":`...), t.Customer)
+	if t.Anonymous {
+		c.Entity = append(c.Entity, `,"anonymous":true`...)
+	}
+	return &c.Closer
+}
+
+// putOut hands a closed window to where it goes.
+func (p *Program) putOut(c *closer, w *feature.Closed) {
+	if !p.published[w.Output] {
+		c.id = append(c.id[:0], c.turn.Customer...)
+		c.turn.Result(w.Output, c.id, w.JSON)
+		return
+	}
+	c.subject = streams.AppendFeatureSubject(c.subject[:0], c.turn.App(), p.outputs[w.Output], c.turn.Customer)
+	c.id = streams.AppendFeatureID(c.id[:0], c.turn.App(), c.turn.Generation(), &streams.ClosedWindow{Name: p.outputs[w.Output], Window: w.Window,
+		StartMS: w.StartMS, EndMS: w.EndMS, Shard: c.turn.Shard(), DueMS: c.turn.DueMS(), User: c.turn.Customer, Anonymous: c.turn.Anonymous})
+	c.turn.Publish(c.subject, c.id, w.JSON)
+	c.turn.CountResult(w.Output)
+}
+
+// Visit puts out the windows of the customer that close.
+func (p *Program) Visit(t *engine.Turn, atMS int64) {
+	c, x := t.State.(*Customer), p.closer(t, t.Scratch.(*scratch))
+	p.features.Due(&c.features, atMS, x)
+	for _, next := range x.Visits {
+		t.VisitAt(next)
+	}
+	x.Visits = x.Visits[:0]
+}
+
+// Flush puts out the windows of the customer that are open.
+func (p *Program) Flush(t *engine.Turn) {
+	c := t.State.(*Customer)
+	p.features.Flush(&c.features, t.WatermarkMS, p.closer(t, t.Scratch.(*scratch)))
+}
