@@ -3,13 +3,15 @@ package engine
 // cache holds the customers of a shard that are in memory: all that changed since the last complete checkpoint, and
 // as many others as its budget allows. What is in it changes no result, only how often the store is asked.
 type cache struct {
-	index    index
-	all      []*customer // in the order of the hand
-	hand     int
-	bytes    int64
-	dirty    []*customer // changed since the last checkpoint began
-	pending  []*customer // of the checkpoint in progress, still to be written
-	inFlight []*customer // of the checkpoint in progress, all
+	index index
+	all   []*customer // in the order of the hand
+	hand  int
+	bytes int64
+	dirty []*customer // changed since the last checkpoint began
+	// dirtyBytes is what those take, as last counted.
+	dirtyBytes int64
+	pending    []*customer // of the checkpoint in progress, still to be written
+	inFlight   []*customer // of the checkpoint in progress, all
 
 	hits, misses int64
 }

@@ -69,7 +69,7 @@ func (e *Engine) BeginCheckpoint(to *state.Checkpoint, journalID string, entryHa
 
 func (s *shard) beginCheckpoint() {
 	h := &s.customers
-	h.pending, h.dirty = h.dirty, nil
+	h.pending, h.dirty, h.dirtyBytes = h.dirty, nil, 0
 	h.inFlight = append(h.inFlight[:0], h.pending...)
 	for _, c := range h.pending {
 		c.marks = c.marks&^markDirty | markPending | markInFlight
@@ -170,6 +170,7 @@ func (e *Engine) EndCheckpoint(ok bool) {
 			if !ok && c.marks&markDirty == 0 {
 				c.marks |= markDirty
 				h.dirty = append(h.dirty, c)
+				h.dirtyBytes += int64(c.size)
 			}
 			h.inFlight[i] = nil
 		}

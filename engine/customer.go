@@ -47,7 +47,7 @@ func (c *customer) anonymous() bool { return c.key[0] == 'a' }
 
 // memory estimates the bytes that the customer takes.
 func (c *customer) memory() int32 {
-	n := 224 + 2*len(c.key) + 8*cap(c.seen.hashes) + 56*cap(c.timers) + 8*cap(c.visits)
+	n := 272 + 2*len(c.key) + 8*cap(c.seen.hashes) + 112*cap(c.timers) + 8*cap(c.visits)
 	if c.state != nil {
 		n += c.state.Size()
 	}

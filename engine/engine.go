@@ -194,6 +194,16 @@ func (e *Engine) Cache() CacheStats {
 	return c
 }
 
+// Crowded says whether customers that changed since the last checkpoint began take more memory than customers may: a
+// checkpoint makes them evictable.
+func (e *Engine) Crowded() bool {
+	var bytes int64
+	for _, s := range e.shards {
+		bytes += s.customers.dirtyBytes
+	}
+	return bytes > e.cfg.CacheBytes
+}
+
 // Setup is what the engine runs under.
 func (e *Engine) Setup() *Setup {
 	s := &Setup{Definition: e.cfg.Definition, ActOnStale: e.cfg.ActOnStale}
@@ -251,11 +261,7 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 const sideBySide = 1500
 
 func (e *Engine) foldShards(ep *Epoch) {
-	records := 0
-	for _, r := range ep.Runs {
-		records += r.J - r.I
-	}
-	if records >= sideBySide {
+	if ep.Records() >= sideBySide {
 		e.cfg.Parallel(len(e.shards), func(i int) { e.shards[i].fold(ep) })
 		return
 	}

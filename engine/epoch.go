@@ -40,6 +40,14 @@ type Epoch struct {
 	Runs []Run
 }
 
+// Records is how many records of the customers' topics the epoch holds.
+func (e *Epoch) Records() (n int) {
+	for _, r := range e.Runs {
+		n += r.J - r.I
+	}
+	return n
+}
+
 // Output is what an epoch puts out, in its one order. Its bytes belong to it until Release.
 type Output struct {
 	Epoch    uint64

@@ -379,6 +379,7 @@ func (s *shard) touch(c *customer) {
 	if c.marks&markDirty == 0 {
 		c.marks |= markDirty
 		s.customers.dirty = append(s.customers.dirty, c)
+		s.customers.dirtyBytes += int64(c.size)
 	}
 	c.marks &^= markGone
 }

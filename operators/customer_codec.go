@@ -241,7 +241,7 @@ func decodeCustomer(b []byte, set *feature.Set, all *layouts) (*Customer, error)
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 256 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size()
+	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size()
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

@@ -102,6 +102,9 @@ func (p *Program) Fold(t *engine.Turn) {
 // take changes the customer's state by the event and notes what it teaches.
 func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 	e, now := t.Event, t.NowMS
+	if p.featuresOnly && e.Type < streams.DecisionRedeemed {
+		return
+	}
 	lines := e.Lines[:min(len(e.Lines), featuredLines)]
 	switch e.Type {
 	case streams.ProductViewed:
@@ -158,8 +161,11 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 	}
 }
 
-// interact notes that the customer met items: in their history, and as lessons.
+// interact notes that the customer met items: in their history, and as lessons, as far as a recommender asks for either.
 func (p *Program) interact(c *Customer, s *scratch, lines []streams.Line, nowMS int64, weight float32) {
+	if len(p.recommenders) == 0 {
+		return
+	}
 	for i := range lines {
 		hash := hashItem(lines[i].ID)
 		item := p.catalog.find(hash)
@@ -222,6 +228,9 @@ func (p *Program) Learn(scratches []any, _ int64) {
 	before, evictions := p.learned, p.catalog.evictions
 	for _, x := range scratches {
 		s := x.(*scratch)
+		if len(s.lessons) > 0 {
+			p.shared.Touch(rowLearned)
+		}
 		for i := range s.lessons {
 			p.learn(s, &s.lessons[i], p.catalog.evictions == evictions)
 		}
@@ -236,7 +245,6 @@ func (p *Program) Learn(scratches []any, _ int64) {
 	}
 	p.trends.Settle()
 	if p.learned != before {
-		p.shared.Touch(rowLearned)
 		p.newVersion()
 	}
 }

@@ -34,6 +34,7 @@ type Program struct {
 	churns       []*churn
 	ignore       []ignoreRule
 	heard        []string   // traits that the pipeline asks for, ascending
+	featuresOnly bool       // nobody asks for carts, orders and what was looked at
 	daily        []*decider // those whose moment is a time of day
 	holdout      uint64     // customers with a smaller hash get no offer
 	on           [streams.NumTypes]actions
@@ -88,6 +89,7 @@ func New(config Config, definition []byte) (*Program, error) {
 			return nil, err
 		}
 	}
+	p.featuresOnly = len(p.deciders())+len(p.audiences) == 0
 	p.heard = append(p.heard, p.traits...)
 	slices.Sort(p.heard)
 	p.heard = slices.Compact(p.heard)

@@ -27,20 +27,25 @@ type checkpointEnd struct {
 	err   error
 }
 
-// drainRows bounds the rows encoded between two epochs.
-const drainRows = 1000
+// Rows encoded between two epochs: so many for each record folded, which is more than a record changes, so that a checkpoint ends however
+// much it holds and the events that wait meanwhile wait equally long; and at least so many.
+const (
+	drainForRecord = 4
+	drainAtLeast   = 250
+)
 
 // mostBacklog bounds the bytes that wait for the disk before encoding pauses. It lies well below what the store takes before
 // it makes the fold wait (state.Options.BacklogBytes).
 const mostBacklog = 16 << 20
 
-// tendCheckpoint begins a checkpoint when one is due and hands over some of its rows.
-func (n *Node) tendCheckpoint(kill context.Context) error {
+// tendCheckpoint begins a checkpoint when one is due and hands over some of its rows, after so many records were folded.
+func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 	if n.check == nil {
 		if n.noRoom && n.cfg.Now().Sub(n.lastCheck) < time.Second {
 			return nil
 		}
-		due := n.noRoom || n.cfg.Now().Sub(n.lastCheck) >= n.cfg.CheckpointEvery || n.engine.Events()-n.eventsAtLast >= int64(n.cfg.CheckpointEvents)
+		due := n.noRoom || n.cfg.Now().Sub(n.lastCheck) >= n.cfg.CheckpointEvery || n.engine.Events()-n.eventsAtLast >= int64(n.cfg.CheckpointEvents) ||
+			n.engine.Crowded()
 		if !due || n.engine.Number() == 0 || n.engine.Number() == n.checked {
 			return nil
 		}
@@ -49,7 +54,7 @@ func (n *Node) tendCheckpoint(kill context.Context) error {
 		}
 	}
 	if !n.check.drained {
-		n.drain(kill, drainRows)
+		n.drain(kill, max(drainAtLeast, drainForRecord*records))
 	}
 	return nil
 }

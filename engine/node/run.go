@@ -203,7 +203,7 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 					return err
 				}
 			}
-			if err := n.tendCheckpoint(kill); err != nil {
+			if err := n.tendCheckpoint(kill, 0); err != nil {
 				return err
 			}
 		case c := <-n.calls:
@@ -344,6 +344,7 @@ func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
 	if err != nil {
 		return err
 	}
+	records := ep.Records()
 	n.release(ep.Runs)
 	n.flushed = out.Flushed
 	n.metrics.folded(ep, out, n.cfg.Now().Sub(started))
@@ -355,7 +356,7 @@ func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
 	if err := n.handOut(kill, &epochOut{out: out, results: n.results, hash: hash, offsets: n.offsets(), cutAt: started}); err != nil {
 		return err
 	}
-	return n.tendCheckpoint(kill)
+	return n.tendCheckpoint(kill, records)
 }
 
 func (n *Node) releaseOutputs() {
