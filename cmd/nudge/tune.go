@@ -38,7 +38,8 @@ const leastMemory = 900 << 20
 // followHeap keeps the memory limit at nine fifths of the live heap, and at leastMemory.
 func followHeap() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	for range time.Tick(250 * time.Millisecond) {
+	for next := time.NewTimer(0); ; next.Reset(250 * time.Millisecond) {
+		<-next.C
 		metrics.Read(live)
 		debug.SetMemoryLimit(max(leastMemory, int64(live[0].Value.Uint64())/5*9))
 	}
