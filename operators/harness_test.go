@@ -28,6 +28,7 @@ import (
 //	                        lines of: [dN ]HH:MM:SS user type [item[*quantity][@price] ...] [{"props":...}] [key=value ...]
 //	                        user ~x is the anonymous x; keys: context.device, decision, value; prints the decisions.
 //	                        Each event is an epoch of its own, or all are one.
+//	flush                   closes the windows that are open
 //	pause, resume NAME
 //	customer ID             what is remembered of a customer
 //	item ID                 what is known of an item
@@ -80,6 +81,8 @@ func (s *shop) run(t *testing.T, d *datadriven.TestData) string {
 		return s.fold(nil, s.items(d.Input), 0)
 	case "events":
 		return s.feed(d)
+	case "flush":
+		return s.number(engine.Entry{ArrivalMS: base, Commands: []engine.Command{{Kind: engine.CommandFlush}}}, nil)
 	case "pause", "resume":
 		s.number(engine.Entry{ArrivalMS: base, Commands: []engine.Command{{Kind: d.Cmd, Name: d.CmdArgs[0].Key}}}, nil)
 		return ""
@@ -201,7 +204,7 @@ func (s *shop) shared() []byte {
 	for _, t := range s.program.Tables() {
 		rows := uint32(200)
 		if t.Name == "models" {
-			rows = 2
+			rows = 3
 		}
 		if t.Name == "budgets" {
 			rows = uint32(len(s.program.Spent()))
@@ -379,6 +382,9 @@ func (s *shop) number(entry engine.Entry, runs []engine.Run) string {
 	for _, m := range out.Messages {
 		text.WriteString(short(s.t, m.Data))
 	}
+	for _, x := range out.Results {
+		fmt.Fprintf(&text, "%s %s\n", x.Key, x.Value)
+	}
 	s.engine.Release(out)
 	return text.String()
 }
@@ -424,7 +430,7 @@ func short(t *testing.T, data []byte) string {
 		i := x.(map[string]any)
 		fmt.Fprintf(&out, "\n   %v %v %s", i["id"], i["score"], reasons(i["reasons"]))
 	}
-	for _, key := range []string{"offer", "alert"} {
+	for _, key := range []string{"offer", "alert", "features"} {
 		if d[key] != nil {
 			b, _ := json.Marshal(d[key])
 			fmt.Fprintf(&out, " %s", b)

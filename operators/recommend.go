@@ -49,6 +49,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		Kind: streams.KindRecommendation, Name: r.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + r.expiresMS,
 		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Model: streams.ModelVersion{Name: viewedTogether, Version: p.version},
 	}
+	r.recall(p, c, s)
 	switch {
 	case t.Stale(d.ExpiresMS):
 		withhold(d, streams.Reason{Code: streams.ReasonStale})
@@ -78,6 +79,17 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	t.Decide(d)
 }
 
+// recall puts the customer's last items that are still known into the scratch, the latest first.
+func (r *recommender) recall(p *Program, c *Customer, s *scratch) {
+	s.history = s.history[:0]
+	for k := len(c.recent) - 1; k >= 0 && len(s.history) < r.History; k-- {
+		e := &c.recent[k]
+		if e.item = p.catalog.resolve(e.hash, e.item); e.item != models.NoItem {
+			s.history = append(s.history, e.item)
+		}
+	}
+}
+
 // fill ranks the candidates into the scratch's decision. e is nil where no event asks.
 func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer, s *scratch) {
 	d := &s.decision
@@ -87,13 +99,6 @@ func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer,
 	}
 	keep := func(i models.Item) bool {
 		return p.catalog.sellable(i, now) && c.wants(p.catalog.hashes[i.Row()], onPage, now-r.boughtMS)
-	}
-	s.history = s.history[:0]
-	for k := len(c.recent) - 1; k >= 0 && len(s.history) < r.History; k-- {
-		e := &c.recent[k]
-		if e.item = p.catalog.resolve(e.hash, e.item); e.item != models.NoItem {
-			s.history = append(s.history, e.item)
-		}
 	}
 	s.reserve(r.Size)
 	last := 1.0
