@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"unsafe"
 
 	"nudge/state"
@@ -226,7 +225,6 @@ func (e *Engine) load() error {
 			e.offsets[i][p] = o
 		}
 	}
-	e.watermarkMS = math.MaxInt64
 	for i, s := range e.shards {
 		sm := &m.Shards[i]
 		if len(sm.Clocks) != len(s.clocks) {
@@ -234,7 +232,6 @@ func (e *Engine) load() error {
 		}
 		copy(s.clocks, sm.Clocks)
 		s.baseMS, s.watermarkMS = sm.BaseMS, sm.WatermarkMS
-		e.watermarkMS = min(e.watermarkMS, s.watermarkMS)
 		if err := s.rounds.loadIndex(sm.Rounds); err != nil {
 			return fmt.Errorf("engine: decode the rounds of visits: %w", err)
 		}

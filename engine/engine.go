@@ -55,27 +55,26 @@ type Engine struct {
 	appHash uint64
 	seed    uint64
 
-	number      uint64 // of the last epoch folded
-	flushing    bool   // this epoch closes open windows
-	arrivalMS   int64  // of the epoch being folded
-	offsets     []map[int32]int64
-	paused      map[string]bool
-	watermarkMS int64 // least over the shards
-	shards      []*shard
-	scratch     []any
-	tables      []*Table
-	outputs     []string
-	counts      Counts // since the beginning of the state
-	free        [][]byte
-	checkpoint  *checkpoint
-	key, value  []byte
-	skip        map[string]bool
-	item        streams.CatalogItem
+	number     uint64 // of the last epoch folded
+	flushing   bool   // this epoch closes open windows
+	arrivalMS  int64  // of the epoch being folded
+	offsets    []map[int32]int64
+	paused     map[string]bool
+	shards     []*shard
+	scratch    []any
+	tables     []*Table
+	outputs    []string
+	counts     Counts // since the beginning of the state
+	free       [][]byte
+	checkpoint *checkpoint
+	key, value []byte
+	skip       map[string]bool
+	item       streams.CatalogItem
 }
 
 // New builds an engine on the last complete checkpoint of the store.
 func New(cfg Config, p Program, store *state.Store) (*Engine, error) {
-	e := &Engine{cfg: cfg, program: p, store: store, paused: map[string]bool{}, watermarkMS: math.MinInt64}
+	e := &Engine{cfg: cfg, program: p, store: store, paused: map[string]bool{}}
 	e.policy = Policy(cfg.Definition)
 	e.appHash = xxhash.Sum64String(cfg.App)
 	e.seed = xxhash.Sum64String(cfg.App + "\x00" + cfg.Generation)
@@ -244,16 +243,39 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 		if s.err != nil {
 			return nil, s.err
 		}
-		e.watermarkMS = math.MaxInt64
 	}
-	for _, s := range e.shards {
-		e.watermarkMS = min(e.watermarkMS, s.watermarkMS)
+	nobody := e.nobody()
+	e.program.Learn(e.scratch, nobody)
+	if out.Flushed {
+		e.program.FlushShared(nobody)
 	}
-	e.program.Learn(e.scratch, e.watermarkMS)
 	e.deliver()
 	e.collect(out)
 	e.number = ep.Number
 	return out, nil
+}
+
+// nobody is a turn for what no customer has caused. What it puts out comes after what the shards do.
+func (e *Engine) nobody() *Turn {
+	w := e.watermark()
+	t := &Turn{NowMS: w, WatermarkMS: w}
+	t.shard = e.shards[len(e.shards)-1]
+	t.byTimer, t.timer = true, Timer{Name: visitTimer, AtMS: w}
+	return t
+}
+
+// watermark is the least over the shards, but for those that have yet to see their first record and whose partitions are idle.
+func (e *Engine) watermark() int64 {
+	least := int64(math.MaxInt64)
+	for _, s := range e.shards {
+		if s.watermarkMS != math.MinInt64 || !s.allIdle() {
+			least = min(least, s.watermarkMS)
+		}
+	}
+	if least == math.MaxInt64 {
+		return math.MinInt64
+	}
+	return least
 }
 
 // sideBySide is from how many records on shards are folded side by side. Below it waking another thread costs more than it

@@ -168,11 +168,12 @@ func (s *shard) foldMessage(m *message) {
 		}
 		s.absorb(s.customer('u', m.user), a)
 	case forwarded:
-		if f := s.decode[m.input].Decode(&m.record, &s.event); f != nil {
+		e := &streams.Event{} // its own: what the shard notes of it lasts to the end of the epoch
+		if f := s.decode[m.input].Decode(&m.record, e); f != nil {
 			s.dead(&s.engine.cfg.Inputs[m.input], m.pos.Partition, &m.record, f)
 			return
 		}
-		s.foldAs(m.user, m.input, m.pos, &m.record, &s.event, m.timeMS)
+		s.foldAs(m.user, m.input, m.pos, &m.record, e, m.timeMS)
 	case eraseAlias:
 		s.eraseAnon(m.anon, m.user)
 	}

@@ -37,9 +37,11 @@ type Program interface {
 
 	// Item takes one catalogue record (item.upserted, item.removed) into shared state, before the shards fold.
 	Item(e *streams.Event, appendMS int64)
-	// Learn takes what the shards noted in their scratch into shared state, in shard order, and empties the scratch.
-	// watermarkMS is the least watermark over the shards (math.MinInt64 before the first event).
-	Learn(scratch []any, watermarkMS int64)
+	// Learn takes what the shards noted in their scratch into shared state, in shard order, and empties the scratch. The turn is nobody's: it
+	// has the least watermark over the shards (math.MinInt64 before the first event), and takes results and messages.
+	Learn(scratch []any, t *Turn)
+	// FlushShared is Flush for shared state, called when nobody's is open any more.
+	FlushShared(t *Turn)
 
 	// Tables lists the shared state. The engine loads its rows at start and checkpoints those that changed.
 	Tables() []*Table
@@ -64,7 +66,7 @@ type Timer struct {
 	ArmedBy string // id of the event that armed it
 }
 
-// Turn is one event or timer being folded for one customer. It is reused: nothing of it may be kept.
+// Turn is one event or timer being folded for one customer. It is reused: nothing of it may be kept, but Event until Learn has returned.
 type Turn struct {
 	Event       *streams.Event // nil when a timer fires; in Grant as when proposed: nil
 	Customer    string         // the id as sent

@@ -163,6 +163,16 @@ func (s *shard) advanceByClocks() {
 	s.advance(least)
 }
 
+// allIdle says whether none of the shard's partitions holds the watermark in this epoch.
+func (s *shard) allIdle() bool {
+	for i := range s.engine.cfg.Inputs {
+		if in := &s.engine.cfg.Inputs[i]; !in.Catalog && s.number < in.Partitions && !s.idle[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // advance moves the watermark to the clock less the allowed lateness, fires the timers that it passes and makes the visits.
 func (s *shard) advance(clockMS int64) {
 	w := clockMS - s.engine.cfg.LatenessMS

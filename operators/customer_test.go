@@ -55,7 +55,7 @@ func customers(t *rapid.T, label string) *Customer {
 
 // noFeatures is the set of a pipeline that declares none.
 var noFeatures = func() *feature.Set {
-	s, err := newFeatures(nil, nil, time.UTC)
+	s, err := newFeatures(entityUser, nil, nil, time.UTC)
 	if err != nil {
 		panic(err)
 	}

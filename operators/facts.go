@@ -9,6 +9,7 @@ import (
 	"nudge/engine"
 	"nudge/models"
 	"nudge/operators/condition"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -26,6 +27,8 @@ const (
 // What a name stands for. A slot is one of these, and a number within it.
 const (
 	slotFeature = iota
+	slotItemFeature
+	slotGlobalFeature
 	slotTrait
 	slotConsent
 	slotAudience
@@ -181,8 +184,16 @@ func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
 			return of(slotEvent, eventFields)
 		}
 	case "item":
-		if n.scope&scopeItem != 0 {
-			return of(slotItem, itemFields)
+		if n.scope&scopeItem == 0 {
+			break
+		}
+		if i, ok := p.items.set.Find(path[1]); ok {
+			return slotOf(slotItemFeature, i), kindOf(p.items.set.KindOf(i)), true
+		}
+		return of(slotItem, itemFields)
+	case "global":
+		if i, ok := p.global.set.Find(path[1]); ok {
+			return slotOf(slotGlobalFeature, i), kindOf(p.global.set.KindOf(i)), true
 		}
 	}
 	return 0, 0, false
@@ -226,12 +237,31 @@ func (f *facts) row() *item {
 	return &f.program.catalog.rows[f.item.Row()]
 }
 
-// Number implements condition.Vars.
-func (f *facts) Number(slot int) float64 {
+// feature is the value of a feature; ok if the slot is one.
+func (f *facts) feature(slot int) (v feature.Value, ok bool) {
 	n := slot & (1<<slotBits - 1)
 	switch slot >> slotBits {
 	case slotFeature:
-		return f.program.features.Value(&f.customer.features, n, f.nowMS).Number
+		return f.program.features.Value(&f.customer.features, n, f.nowMS), true
+	case slotItemFeature:
+		row := uint32(noRow)
+		if f.program.catalog.valid(f.item) {
+			row = f.item.Row()
+		}
+		return f.program.items.value(row, n, f.nowMS), true
+	case slotGlobalFeature:
+		return f.program.global.value(0, n, f.nowMS), true
+	}
+	return feature.Value{}, false
+}
+
+// Number implements condition.Vars.
+func (f *facts) Number(slot int) float64 {
+	if v, ok := f.feature(slot); ok {
+		return v.Number
+	}
+	n := slot & (1<<slotBits - 1)
+	switch slot >> slotBits {
 	case slotEvent:
 		return eventFields[n].number(f)
 	case slotItem:
@@ -246,10 +276,11 @@ func (f *facts) Number(slot int) float64 {
 
 // Text implements condition.Vars.
 func (f *facts) Text(slot int) string {
+	if v, ok := f.feature(slot); ok {
+		return v.Text
+	}
 	n := slot & (1<<slotBits - 1)
 	switch slot >> slotBits {
-	case slotFeature:
-		return f.program.features.Value(&f.customer.features, n, f.nowMS).Text
 	case slotTrait:
 		return f.customer.trait(f.program.traits[n])
 	case slotEvent:
@@ -285,7 +316,8 @@ func (f *facts) Truth(slot int) bool {
 
 // List implements condition.Vars.
 func (f *facts) List(slot int) []string {
-	return f.program.features.Value(&f.customer.features, slot&(1<<slotBits-1), f.nowMS).List
+	v, _ := f.feature(slot)
+	return v.List
 }
 
 // condition compiles a condition; nil for none.
@@ -326,9 +358,13 @@ func (n *names) all() (all []string) {
 			all = append(all, section+"."+f.name)
 		}
 	}
-	for i := range n.program.features.Len() {
-		all = append(all, customerFeature+n.program.features.Name(i))
+	declared := func(entity string, set *feature.Set) {
+		for i := range set.Len() {
+			all = append(all, entity+"."+set.Name(i))
+		}
 	}
+	declared(entityUser, n.program.features)
+	declared(entityGlobal, n.program.global.set)
 	for _, a := range n.program.audiences {
 		all = append(all, "audience."+a.name)
 	}
@@ -338,6 +374,7 @@ func (n *names) all() (all []string) {
 		add("event", eventFields)
 	}
 	if n.scope&scopeItem != 0 {
+		declared(entityItem, n.program.items.set)
 		add("item", itemFields)
 	}
 	return all

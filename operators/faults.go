@@ -26,7 +26,8 @@ func (c *Config) Faults() (faults []ConfigFault) {
 		return faults // what is said of features would follow from it
 	}
 	var err error
-	if p.features, err = newFeatures(c.Features, nil, time.UTC); err != nil {
+	p.zone = time.UTC
+	if err = p.addFeatures(nil); err != nil {
 		return []ConfigFault{{"features", condition.Fault{Found: err.Error(), Allowed: "rename one of them"}}}
 	}
 	faults = c.resultFaults()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -17,24 +18,87 @@ import (
 	"nudge/operators/feature"
 )
 
-// customerFeature is what the names of a customer's features begin with.
-const customerFeature = "user."
+// What features are of. Their names begin with it: user.views_1h, item.buyers_7d, global.visits.
+const (
+	entityUser   = "user"
+	entityItem   = "item"
+	entityGlobal = "global"
+)
 
-// newFeatures compiles the features of customers, and which of their windows are put out.
-func newFeatures(defs map[string]feature.Definition, results map[string]Results, zone *time.Location) (*feature.Set, error) {
-	s, err := feature.New(bare(defs), outputsOf(results), zone)
+var entities = []string{entityUser, entityItem, entityGlobal}
+
+// splitFeature takes a feature's name apart. Without a known entity in front there is none.
+func splitFeature(name string) (entity, own string) {
+	entity, own, ok := strings.Cut(name, ".")
+	if !ok || !slices.Contains(entities, entity) {
+		return "", name
+	}
+	return entity, own
+}
+
+// newFeatures compiles the features of one entity, and which of their windows are put out.
+func newFeatures(entity string, defs map[string]feature.Definition, results map[string]Results, zone *time.Location) (*feature.Set, error) {
+	s, err := feature.New(ownFeatures(entity, defs), ownOutputs(entity, results), zone)
 	if err != nil {
-		return nil, fmt.Errorf("operators: features: %w", err)
+		return nil, fmt.Errorf("operators: features: %s.%w", entity, err)
 	}
 	return s, nil
+}
+
+// ownFeatures are the definitions of one entity, by their names without it.
+func ownFeatures(entity string, defs map[string]feature.Definition) map[string]feature.Definition {
+	own := map[string]feature.Definition{}
+	for name, d := range defs {
+		if of, base := splitFeature(name); of == entity {
+			own[base] = d
+		}
+	}
+	return own
+}
+
+// ownOutputs lists the streams of closed windows in the order of their numbers; those of other entities have no features.
+func ownOutputs(entity string, results map[string]Results) (out []feature.Output) {
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		o := feature.Output{Name: name}
+		for _, of := range results[name].Of {
+			if e, base := splitFeature(of); e == entity {
+				o.Features = append(o.Features, base)
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// addFeatures compiles the features of all entities.
+func (p *Program) addFeatures(results map[string]Results) error {
+	sets := map[string]*feature.Set{}
+	for _, entity := range entities {
+		s, err := newFeatures(entity, p.config.Features, results, p.zone)
+		if err != nil {
+			return err
+		}
+		sets[entity] = s
+	}
+	p.features = sets[entityUser]
+	p.layouts = newLayouts(sets[entityUser].Layout(), sets[entityItem].Layout(), sets[entityGlobal].Layout())
+	p.closedMS = math.MinInt64
+	p.items = newShared(entityItem, sets[entityItem], p.layouts, &p.closedMS)
+	p.global = newShared(entityGlobal, sets[entityGlobal], p.layouts, &p.closedMS)
+	return nil
 }
 
 // featureFaults lists what is wrong with the definitions, one fault for each at most.
 func featureFaults(defs map[string]feature.Definition) (faults []ConfigFault) {
 	for _, name := range slices.Sorted(maps.Keys(defs)) {
 		key := "features." + name
-		if !strings.HasPrefix(name, customerFeature) || len(name) == len(customerFeature) || strings.Contains(name[len(customerFeature):], ".") {
-			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "want user.<name>, such as user.views_1h"}})
+		entity, own := splitFeature(name)
+		switch {
+		case entity == "" || own == "" || strings.Contains(own, "."):
+			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "want user.<name>, item.<name> or global.<name>, such as user.views_1h"}})
+			continue
+		case entity == entityItem && slices.ContainsFunc(itemFields, func(f field) bool { return f.name == own }):
+			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "the catalogue has that name; rename the feature"}})
 			continue
 		}
 		_, err := feature.New(map[string]feature.Definition{"": defs[name]}, nil, time.UTC)
@@ -49,17 +113,20 @@ func featureFaults(defs map[string]feature.Definition) (faults []ConfigFault) {
 	return faults
 }
 
-// layouts is the shared table of how rows of features are encoded: that of the pipeline first, then those that only the store knows.
+// layouts is the shared table of how rows of features are encoded: those of the pipeline first, then those that only the store knows.
 type layouts struct {
 	table *engine.Table
 	texts []feature.Layout
 }
 
-func newLayouts(own feature.Layout) *layouts {
-	l := &layouts{texts: []feature.Layout{own}}
+func newLayouts(own ...feature.Layout) *layouts {
+	l := &layouts{}
 	l.table = &engine.Table{Name: "layouts", Row: l.row, Load: l.load}
-	if own != "" {
-		l.table.Touch(0)
+	for _, x := range own {
+		if x != "" && !slices.Contains(l.texts, x) {
+			l.table.Touch(uint32(len(l.texts)))
+			l.texts = append(l.texts, x)
+		}
 	}
 	return l
 }
@@ -67,7 +134,7 @@ func newLayouts(own feature.Layout) *layouts {
 func hashLayout(l feature.Layout) uint64 { return xxhash.Sum64String(string(l)) }
 
 func (l *layouts) row(i uint32, key, value []byte) (k, v []byte) {
-	if int(i) >= len(l.texts) || l.texts[i] == "" {
+	if int(i) >= len(l.texts) {
 		return key, nil
 	}
 	return binary.BigEndian.AppendUint64(key, hashLayout(l.texts[i])), append(value, l.texts[i]...)
@@ -87,7 +154,7 @@ func (l *layouts) load(key, value []byte) error {
 // find returns the layout of a hash.
 func (l *layouts) find(hash uint64) (feature.Layout, bool) {
 	for _, x := range l.texts {
-		if x != "" && hashLayout(x) == hash {
+		if hashLayout(x) == hash {
 			return x, true
 		}
 	}
@@ -132,11 +199,11 @@ func kindOf(k feature.Kind) condition.Kind {
 	return condition.Number
 }
 
-// describeFeatures tells what the customer's features say as of a time; those that are not known are left out.
-func (p *Program) describeFeatures(c *Customer, nowMS int64) map[string]any {
+// describeFeatures tells what the features of a row say as of a time; those that are not known are left out.
+func describeFeatures(entity string, set *feature.Set, r *feature.Row, nowMS int64) map[string]any {
 	var out map[string]any
-	for i := range p.features.Len() {
-		v := p.features.Value(&c.features, i, nowMS)
+	for i := range set.Len() {
+		v := set.Value(r, i, nowMS)
 		var x any = v.Number
 		switch {
 		case v.Kind == feature.Text && v.Text != "":
@@ -149,7 +216,7 @@ func (p *Program) describeFeatures(c *Customer, nowMS int64) map[string]any {
 		if out == nil {
 			out = map[string]any{}
 		}
-		out[customerFeature+p.features.Name(i)] = x
+		out[entity+"."+set.Name(i)] = x
 	}
 	return out
 }

@@ -27,6 +27,7 @@ type scratch struct {
 	lessons  []lesson
 	before   []models.Item // of all lessons
 	fresh    []string      // ids of items that have no row yet
+	notes    []note        // events for the features of what customers share
 	gaps     []int64       // between purchases, ms
 	redeemed []int         // numbers of budgets
 
@@ -70,6 +71,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	c.firstMS = earliest(c.firstMS, t.NowMS)
 	p.take(t, c, s)
 	p.observe(t, c, s)
+	p.noteShared(t, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {
 		if d.unless.match(e) {
@@ -224,7 +226,7 @@ func (p *Program) Item(e *streams.Event, _ int64) {
 }
 
 // Learn takes in what the shards noted, in their order.
-func (p *Program) Learn(scratches []any, _ int64) {
+func (p *Program) Learn(scratches []any, t *engine.Turn) {
 	before, evictions := p.learned, p.catalog.evictions
 	for _, x := range scratches {
 		s := x.(*scratch)
@@ -243,6 +245,7 @@ func (p *Program) Learn(scratches []any, _ int64) {
 		clear(s.fresh)
 		s.lessons, s.before, s.fresh, s.gaps, s.redeemed = s.lessons[:0], s.before[:0], s.fresh[:0], s.gaps[:0], s.redeemed[:0]
 	}
+	p.learnShared(t, scratches)
 	p.trends.Settle()
 	if p.learned != before {
 		p.newVersion()

@@ -96,7 +96,7 @@ func (p *Program) Describe(state engine.State) any {
 		}
 		d.Traits[x.name] = x.value
 	}
-	d.Features = p.describeFeatures(c, c.lastMS)
+	d.Features = describeFeatures(entityUser, p.features, &c.features, c.lastMS)
 	for _, a := range p.audiences {
 		if i, in := c.member(a.key); in {
 			if d.Audiences == nil {
@@ -135,18 +135,19 @@ func (p *Program) itemName(hash uint64) string {
 
 // ItemDescription is what is known of an item, for people.
 type ItemDescription struct {
-	ID         string     `json:"id"`
-	Catalogued bool       `json:"catalogued"` // false: only customers spoke of it
-	Removed    bool       `json:"removed,omitempty"`
-	Price      float64    `json:"price,omitempty"`
-	Cost       *float64   `json:"cost,omitempty"`
-	Stock      *int64     `json:"stock,omitempty"`
-	Categories []string   `json:"categories,omitempty"`
-	From       string     `json:"available_from,omitempty"`
-	Until      string     `json:"available_until,omitempty"`
-	LastDay    string     `json:"last_day,omitempty"` // of an event or catalogue record
-	Popularity float64    `json:"popularity,omitempty"`
-	Together   []Neighbor `json:"viewed_together,omitempty"`
+	ID         string         `json:"id"`
+	Catalogued bool           `json:"catalogued"` // false: only customers spoke of it
+	Removed    bool           `json:"removed,omitempty"`
+	Price      float64        `json:"price,omitempty"`
+	Cost       *float64       `json:"cost,omitempty"`
+	Stock      *int64         `json:"stock,omitempty"`
+	Categories []string       `json:"categories,omitempty"`
+	From       string         `json:"available_from,omitempty"`
+	Until      string         `json:"available_until,omitempty"`
+	LastDay    string         `json:"last_day,omitempty"` // of an event or catalogue record
+	Popularity float64        `json:"popularity,omitempty"`
+	Together   []Neighbor     `json:"viewed_together,omitempty"`
+	Features   map[string]any `json:"features,omitempty"` // as of up to when windows were closed
 }
 
 // Neighbor is an item that is met together with another.
@@ -181,6 +182,9 @@ func (p *Program) DescribeItem(id string) (any, bool) {
 	}
 	if r.categories != "" {
 		d.Categories = strings.Split(r.categories, "\n")
+	}
+	if n := int(i.Row()); n < len(p.items.rows) && p.closedMS != math.MinInt64 {
+		d.Features = describeFeatures(entityItem, p.items.set, &p.items.rows[n], p.closedMS)
 	}
 	p.together.Neighbours(i, asOf, func(n models.Item, weight float64) {
 		if p.catalog.valid(n) {

@@ -24,6 +24,9 @@ type Program struct {
 
 	zone         *time.Location
 	features     *feature.Set // of customers
+	items        *sharedFeatures
+	global       *sharedFeatures
+	closedMS     int64 // up to when their windows were closed
 	layouts      *layouts
 	outputs      []string       // streams of closed windows
 	published    []bool         // whether they go to the decision stream
@@ -48,7 +51,7 @@ type Program struct {
 	rhythm   *models.Rhythm
 	learned  uint64 // interactions
 	budgets  *budgets
-	shared   *engine.Table // of what is one row: rhythm, learned
+	shared   *engine.Table // of what is one row: rhythm, learned, closed
 	tables   []*engine.Table
 	version  string // of the models, in decisions
 }
@@ -73,14 +76,13 @@ func New(config Config, definition []byte) (*Program, error) {
 		return nil, fmt.Errorf("operators: timezone %q: want an IANA name such as Asia/Shanghai: %w", config.Timezone, err)
 	}
 	p := &Program{definition: definition, config: config, zone: zone, timers: map[string]func(*Program, *engine.Turn, *Customer, *scratch){}}
-	if p.features, err = newFeatures(config.Features, config.Results, zone); err != nil {
+	if err := p.addFeatures(config.Results); err != nil {
 		return nil, err
 	}
 	p.outputs = p.Outputs()
 	for _, name := range p.outputs {
 		p.published = append(p.published, config.Results[name].NATS)
 	}
-	p.layouts = newLayouts(p.features.Layout())
 	p.ignore, p.heard = newIgnoreRules(config.Ignore)
 	p.holdout = config.Holdout.hashes()
 	p.budgets = newBudgets(config.Budgets, zone)
@@ -210,6 +212,7 @@ func (p *Program) addTables() {
 	p.catalog.evicted = func(row uint32) {
 		p.together.Forget(row)
 		p.trends.Forget(row)
+		p.items.forget(row)
 	}
 	together := &engine.Table{Name: "viewed_together",
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
@@ -226,20 +229,24 @@ func (p *Program) addTables() {
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
-	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table}
+	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table, p.items.table, p.global.table}
 }
 
 // The rows of the table "models".
 const (
 	rowRhythm = iota
 	rowLearned
+	rowClosed
 )
 
 func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
-	if i == rowRhythm {
+	switch i {
+	case rowRhythm:
 		return append(key, "rhythm"...), p.rhythm.AppendBinary(value)
+	case rowLearned:
+		return append(key, "learned"...), binary.AppendUvarint(value, p.learned)
 	}
-	return append(key, "learned"...), binary.AppendUvarint(value, p.learned)
+	return append(key, "closed"...), binary.AppendVarint(value, p.closedMS)
 }
 
 func (p *Program) loadModel(key, value []byte) error {
@@ -253,6 +260,12 @@ func (p *Program) loadModel(key, value []byte) error {
 		}
 		p.learned = n
 		p.newVersion()
+	case "closed":
+		n, size := binary.Varint(value)
+		if size != len(value) {
+			return fmt.Errorf("operators: the time up to which windows were closed: %x is no number", value)
+		}
+		p.closedMS = n
 	}
 	return nil
 }

@@ -29,6 +29,15 @@ budgets:
 holdout: 0.2
 churn:
   leaving: {threshold: 0.5, clear: 0.3, check: 1h}
+features:
+  item.sold: {sum: order.completed.quantity, window: [1h, 3h]}
+  item.orders: {count: order.completed, window: {tumbling: 1h}}
+  item.met: {count: any, window: {sliding: 40m, by: 10m}}
+  global.visits: {distinct: any.user, window: {calendar: day, session: 5m}}
+outputs:
+  features:
+    sales: {of: [item.orders, item.met], files: results}
+    days: {of: [global.visits], files: results}
 limits: {items: 100, history: 6, cart: 3, bought: 4}
 `
 

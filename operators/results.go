@@ -15,9 +15,9 @@ import (
 
 // Results is a stream of closed windows: an entry of outputs.features. It goes to exactly one place.
 type Results struct {
-	Of    []string `yaml:"of" need:"the features whose windows are put out when they close, such as [user.views]"`
+	Of    []string `yaml:"of" need:"the features whose windows are put out when they close, all of one entity, such as [user.views]"`
 	Kafka string   `yaml:"kafka"` // topic
-	NATS  bool     `yaml:"nats"`  // in the decision stream, as nudge.<app>.features.<name>.<user>
+	NATS  bool     `yaml:"nats"`  // in the decision stream, as nudge.<app>.features.<name>.<user or item>
 	Files string   `yaml:"files"` // folder
 }
 
@@ -48,15 +48,19 @@ func (c *Config) resultFaults() (faults []ConfigFault) {
 		declared := slices.Sorted(maps.Keys(c.Features))
 		for i, of := range r.Of {
 			at := fmt.Sprintf("%s.of[%d]", key, i)
-			_, fault := feature.New(bare(c.Features), []feature.Output{{Name: name, Features: []string{strings.TrimPrefix(of, customerFeature)}}}, nil)
+			entity, own := splitFeature(of)
+			_, fault := feature.New(ownFeatures(entity, c.Features), []feature.Output{{Name: name, Features: []string{own}}}, nil)
 			f, wrong := fault.(*feature.Fault)
+			first, _ := splitFeature(r.Of[0])
 			switch {
-			case !strings.HasPrefix(of, customerFeature):
+			case entity == "":
 				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want the name of a feature, such as user.views", Suggestion: nearest(of, declared)}})
+			case first != "" && entity != first:
+				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of) + " beside " + strconv.Quote(r.Of[0]), Allowed: "want features of one entity; declare another output for the others"}})
 			case wrong && f.Word != "":
 				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want a feature that is declared under features", Suggestion: nearest(of, declared)}})
 			case wrong:
-				faults = append(faults, ConfigFault{at, condition.Fault{Found: strings.Replace(f.Found, `"`, `"`+customerFeature, 1), Allowed: f.Allowed}})
+				faults = append(faults, ConfigFault{at, condition.Fault{Found: strings.Replace(f.Found, `"`, `"`+entity+".", 1), Allowed: f.Allowed}})
 			}
 		}
 	}
@@ -70,44 +74,24 @@ func nearest(word string, words []string) string {
 	return ""
 }
 
-// bare takes the entity off the names of its features.
-func bare(defs map[string]feature.Definition) map[string]feature.Definition {
-	own := map[string]feature.Definition{}
-	for name, d := range defs {
-		own[strings.TrimPrefix(name, customerFeature)] = d
-	}
-	return own
-}
-
-// outputsOf lists the streams of closed windows in the order of their numbers.
-func outputsOf(results map[string]Results) (out []feature.Output) {
-	for _, name := range slices.Sorted(maps.Keys(results)) {
-		o := feature.Output{Name: name}
-		for _, of := range results[name].Of {
-			o.Features = append(o.Features, strings.TrimPrefix(of, customerFeature))
-		}
-		out = append(out, o)
-	}
-	return out
-}
-
 // Outputs names the streams of closed windows, in the order of their numbers.
 func (p *Program) Outputs() []string { return slices.Sorted(maps.Keys(p.config.Results)) }
 
-// closer takes the windows of one customer that close.
+// closer takes the windows of one entity that close.
 type closer struct {
 	feature.Closer
 	turn        *engine.Turn
+	key         string // the customer, the item
 	subject, id []byte
 }
 
-// close readies the closer for the customer of a turn.
+// closer readies the closer for the customer of a turn.
 func (p *Program) closer(t *engine.Turn, s *scratch) *feature.Closer {
 	c := &s.closer
 	if c.Emit == nil {
 		c.Emit = func(w *feature.Closed) { p.putOut(c, w) }
 	}
-	c.turn = t
+	c.turn, c.key = t, t.Customer
 	c.Entity = streams.AppendJSONString(append(c.Entity[:0], `"user":`...), t.Customer)
 	if t.Anonymous {
 		c.Entity = append(c.Entity, `,"anonymous":true`...)
@@ -118,13 +102,13 @@ func (p *Program) closer(t *engine.Turn, s *scratch) *feature.Closer {
 // putOut hands a closed window to where it goes.
 func (p *Program) putOut(c *closer, w *feature.Closed) {
 	if !p.published[w.Output] {
-		c.id = append(c.id[:0], c.turn.Customer...)
+		c.id = append(c.id[:0], c.key...)
 		c.turn.Result(w.Output, c.id, w.JSON)
 		return
 	}
-	c.subject = streams.AppendFeatureSubject(c.subject[:0], c.turn.App(), p.outputs[w.Output], c.turn.Customer)
+	c.subject = streams.AppendFeatureSubject(c.subject[:0], c.turn.App(), p.outputs[w.Output], c.key)
 	c.id = streams.AppendFeatureID(c.id[:0], c.turn.App(), c.turn.Generation(), &streams.ClosedWindow{Name: p.outputs[w.Output], Window: w.Window,
-		StartMS: w.StartMS, EndMS: w.EndMS, Shard: c.turn.Shard(), DueMS: c.turn.DueMS(), User: c.turn.Customer, Anonymous: c.turn.Anonymous})
+		StartMS: w.StartMS, EndMS: w.EndMS, Shard: c.turn.Shard(), DueMS: c.turn.DueMS(), User: c.key, Anonymous: c.turn.Anonymous})
 	c.turn.Publish(c.subject, c.id, w.JSON)
 	c.turn.CountResult(w.Output)
 }

@@ -236,7 +236,7 @@ func (d *Diary) Grant(t *engine.Turn, p *engine.Proposal) {
 func (d *Diary) Item(*streams.Event, int64) {}
 
 // Learn counts the events of all shards.
-func (d *Diary) Learn(shards []any, _ int64) {
+func (d *Diary) Learn(shards []any, _ *engine.Turn) {
 	d.tables[0].Touch(0)
 	for _, x := range shards {
 		s := x.(*scratch)
@@ -244,6 +244,9 @@ func (d *Diary) Learn(shards []any, _ int64) {
 		s.events = 0
 	}
 }
+
+// FlushShared does nothing.
+func (d *Diary) FlushShared(*engine.Turn) {}
 
 // Tables lists the one table.
 func (d *Diary) Tables() []*engine.Table { return d.tables }

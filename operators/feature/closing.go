@@ -49,16 +49,17 @@ func (c *closing) prepare(s *Set) {
 
 // schedule asks for the visits that a tile's windows need when they close. The tile is not there yet.
 func (s *Set) schedule(t *tier, g *ring, index int64, o *Observation) {
+	closed := o.closedMS()
 	for _, i := range t.closings {
 		end := s.endOf(t, index)
 		if c := &s.closings[i]; c.span.kind != sliding {
-			if end > o.WatermarkMS {
+			if end > closed {
 				o.Visits = append(o.Visits, end)
 			}
 			continue
-		} else if next, alive := s.nextClosing(t, g, c, o.WatermarkMS); !alive || next > end {
-			if o.WatermarkMS != math.MinInt64 {
-				end = max(end, (floorDiv(o.WatermarkMS, t.resMS)+1)*t.resMS)
+		} else if next, alive := s.nextClosing(t, g, c, closed); !alive || next > end {
+			if closed != math.MinInt64 {
+				end = max(end, (floorDiv(closed, t.resMS)+1)*t.resMS)
 			}
 			if end <= index*t.resMS+c.span.sizeMS {
 				o.Visits = append(o.Visits, end)
@@ -80,6 +81,37 @@ func (s *Set) nextClosing(t *tier, g *ring, c *closing, watermarkMS int64) (atMS
 		}
 	}
 	return 0, false
+}
+
+// Wants says whether events of a type count for anything.
+func (s *Set) Wants(t streams.Type) bool { return len(s.on[t].tiers) > 0 }
+
+// Pending calls f with the times at which Due is to be called for a row whose windows were closed up to a time: for a row that was read back.
+func (s *Set) Pending(r *Row, closedMS int64, f func(atMS int64)) {
+	if r.tiers == nil {
+		return
+	}
+	for i := range s.closings {
+		x := &s.closings[i]
+		t, g := &s.tiers[x.tier], &r.tiers[x.tier]
+		stride := t.stride()
+		switch x.span.kind {
+		case sliding:
+			if at, ok := s.nextClosing(t, g, x, closedMS); ok {
+				f(at)
+			}
+		case session:
+			for at := 0; at*stride < len(g.cells); at++ {
+				f(g.cells[at*stride+1] + t.resMS + 1)
+			}
+		default:
+			for at := 0; at*stride < len(g.cells); at++ {
+				if end := s.endOf(t, g.cells[at*stride]); end > closedMS {
+					f(end)
+				}
+			}
+		}
+	}
 }
 
 // Closer takes the windows that close.

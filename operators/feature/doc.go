@@ -1,8 +1,10 @@
 // Package feature computes the features that a pipeline declares: aggregates over what one entity did within windows of event time.
-// Nothing in it depends on what the entity is; pipelines declare features of customers.
+// Nothing in it depends on what the entity is; pipelines declare features of customers, of items, and of all together.
 //
 //	user.views_1h:   {count: product.viewed, window: 1h}
 //	user.spend_90d:  {sum: order.completed.value, window: 90d}
+//	item.buyers_7d:  {distinct: order.completed.user, window: 7d}
+//	global.visits:   {count: any, window: {tumbling: 1h}}
 //
 // Events are not kept. An entity has a Row: for every resolution that its windows need (10 s, 1 min, 5 min, 1 h, 1 day, a calendar day
 // or week, a session, its lifetime) one ring of tiles, and in each tile one mergeable partial aggregate for every column. Features
@@ -20,7 +22,7 @@
 //  3. A Row is bounded: a tile goes when no window and no late event can reach it any more, by event time.
 //  4. The encoding is canonical. It names its layout, so that a changed pipeline keeps what both have and starts the rest empty.
 //  5. A window that closes is put out once. An event that comes after that is late: it still counts in tiles that are kept
-//     for other windows, and is counted as late. (The engine does not close windows yet: engine/DESIGN.md has the plan.)
+//     for other windows, and is counted as late.
 //
 // # Measured
 //

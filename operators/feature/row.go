@@ -40,7 +40,10 @@ type Observation struct {
 	Line        int // the line that is about the entity; -1: all of them
 	TimeMS      int64
 	WatermarkMS int64 // math.MinInt64 before the first
-	Items       Items
+	// LagMS is how far the windows that were closed are behind the watermark: rows of several shards are closed by the least watermark.
+	// NothingClosed where none was yet.
+	LagMS int64
+	Items Items
 
 	// Visits are the times at which Due is to be called for the row. Late counts tiers for which the event came too late. Both add up
 	// until the caller resets them.
@@ -49,6 +52,17 @@ type Observation struct {
 
 	measures []measure // by source
 	values   []int64   // of one source, for sketches
+}
+
+// NothingClosed as a lag says that no window can have been closed.
+const NothingClosed = math.MaxInt64
+
+// closedMS is up to when windows were closed.
+func (o *Observation) closedMS() int64 {
+	if o.WatermarkMS == math.MinInt64 || o.LagMS == NothingClosed {
+		return math.MinInt64
+	}
+	return o.WatermarkMS - o.LagMS
 }
 
 // measure is what one event says of one source.
@@ -245,7 +259,9 @@ func (s *Set) locate(t *tier, g *ring, o *Observation) int {
 		if s.endOf(t, index)+t.keepMS <= o.WatermarkMS {
 			return -1
 		}
-		at -= s.evict(t, g, o.WatermarkMS)
+		if closed := o.closedMS(); closed != math.MinInt64 {
+			at -= s.evict(t, g, closed)
+		}
 	}
 	s.schedule(t, g, index, o)
 	at++

@@ -188,7 +188,10 @@ func (c *compiler) add(name string, d *Definition) *Fault {
 	if fault != nil {
 		return fault
 	}
-	for _, sp := range spans {
+	for i, sp := range spans {
+		if slices.ContainsFunc(spans[:i], func(x tiling) bool { return x.label == sp.label }) {
+			return &Fault{Key: "window", Found: "two windows of " + sp.label, Allowed: "declare a feature for each"}
+		}
 		f := feature{name: name, base: name, span: sp.span, def: d, kind: Number, unitMS: unitMS(d.Unit)}
 		if len(spans) > 1 {
 			f.name = name + "_" + sp.label
