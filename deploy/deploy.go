@@ -11,3 +11,8 @@ var Shop []byte
 //
 //go:embed minimal.yaml fashion.yaml grocery.yaml marketplace.yaml
 var Examples embed.FS
+
+// Bench are the pipelines of the four queries that stream processors are compared by, bench/a.yaml to bench/d.yaml.
+//
+//go:embed bench
+var Bench embed.FS

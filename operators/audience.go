@@ -40,7 +40,7 @@ func (p *Program) addAudiences() error {
 		}
 		for _, name := range a.when.Names() {
 			if slot, kind, _ := p.names(scopeCustomer).Name(splitName(name)); kind == condition.Number {
-				a.logs = append(a.logs, logged{name, slot})
+				a.logs = append(a.logs, newLogged(name, slot, kind))
 			}
 		}
 	}
@@ -136,14 +136,12 @@ type moved struct {
 func (p *Program) tell(t *engine.Turn, s *scratch, m moved) {
 	d := &s.decision
 	*d = streams.Decision{Kind: streams.KindAudience, Name: m.audience.name, Action: streams.ActionLeave, Propensity: 1,
-		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0]}
+		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0]}
 	if m.entered {
 		d.Action = streams.ActionEnter
 	}
 	for _, l := range m.audience.logs {
-		if v := s.facts.Number(l.slot); v == v {
-			d.Features = append(d.Features, streams.Feature{Name: l.name, Value: v})
-		}
+		d.Logged = s.facts.appendLogged(d.Logged, &l)
 	}
 	t.Decide(d)
 }

@@ -209,13 +209,15 @@ type facts struct {
 	nowMS     int64
 	item      models.Item
 	zoned     time.Time // nowMS in the pipeline's zone, once asked for
+	view      feature.View
 }
 
 var noEvent streams.Event
 
 // set fills the facts of a turn. The item is the event's first.
 func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
-	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem}
+	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem, view: f.view}
+	f.view.Look(p.features, &c.features, t.NowMS)
 	if f.event == nil {
 		f.event = &noEvent
 	} else if len(f.event.Lines) > 0 {
@@ -242,7 +244,7 @@ func (f *facts) feature(slot int) (v feature.Value, ok bool) {
 	n := slot & (1<<slotBits - 1)
 	switch slot >> slotBits {
 	case slotFeature:
-		return f.program.features.Value(&f.customer.features, n, f.nowMS), true
+		return f.view.Value(n), true
 	case slotItemFeature:
 		row := uint32(noRow)
 		if f.program.catalog.valid(f.item) {
@@ -318,6 +320,38 @@ func (f *facts) Truth(slot int) bool {
 func (f *facts) List(slot int) []string {
 	v, _ := f.feature(slot)
 	return v.List
+}
+
+// appendLogged appends what is published with a decision; nothing if it is not known.
+func (f *facts) appendLogged(b []byte, l *logged) []byte {
+	start, known := len(b), false
+	b = append(b, l.member...)
+	switch {
+	case l.slot>>slotBits == slotFeature:
+		b, known = f.view.AppendJSON(b, l.slot&(1<<slotBits-1))
+	case l.kind == condition.Number:
+		x := f.Number(l.slot)
+		if known = x == x; known {
+			b = streams.AppendJSONNumber(b, x)
+		}
+	case l.kind == condition.List:
+		list := f.List(l.slot)
+		if known = len(list) > 0; known {
+			for i, x := range list {
+				b = streams.AppendJSONString(append(b, ",["[bit(i == 0)]), x)
+			}
+			b = append(b, ']')
+		}
+	default:
+		x := f.Text(l.slot)
+		if known = x != ""; known {
+			b = streams.AppendJSONString(b, x)
+		}
+	}
+	if !known {
+		return b[:start]
+	}
+	return b
 }
 
 // condition compiles a condition; nil for none.

@@ -58,6 +58,9 @@ func (c *Config) Faults() (faults []ConfigFault) {
 		note(key+".audience", audience, scopeCustomer)
 		for i, name := range logs {
 			at := fmt.Sprintf("%s.log[%d]", key, i)
+			if _, kind, ok := p.names(scopeEvent).Name(splitName(name)); ok && kind != condition.Truth {
+				continue
+			}
 			x, err := condition.CompileNumber(name, p.names(scopeEvent))
 			var f *condition.Fault
 			switch {

@@ -176,7 +176,7 @@ func (p *Program) interact(c *Customer, s *scratch, lines []streams.Line, nowMS 
 			l.fresh = int32(len(s.fresh))
 			s.fresh = append(s.fresh, strings.Clone(lines[i].ID))
 		}
-		for k, n := len(c.recent)-1, 0; k >= 0 && n < learnedHistory; k-- {
+		for k, n := len(c.recent)-1, 0; p.learnsTogether && k >= 0 && n < learnedHistory; k-- {
 			x := &c.recent[k]
 			if x.hash == hash {
 				continue
@@ -276,7 +276,11 @@ func (p *Program) learn(s *scratch, l *lesson, fresh bool) {
 		}
 	}
 	p.catalog.met(item, l.atMS)
-	p.together.Learn(item, before, l.atMS, l.weight)
-	p.trends.Learn(item, l.atMS, l.weight)
+	if p.learnsTogether {
+		p.together.Learn(item, before, l.atMS, l.weight)
+	}
+	if p.learnsTrends {
+		p.trends.Learn(item, l.atMS, l.weight)
+	}
 	p.learned++
 }

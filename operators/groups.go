@@ -13,4 +13,5 @@ const (
 const (
 	viewedTogether = streams.ReasonViewedTogether
 	trending       = streams.ReasonTrending
+	recentlyViewed = "recently_viewed"
 )

@@ -86,8 +86,13 @@ type decider struct {
 
 // logged is a feature that is published with a decision.
 type logged struct {
-	name string
-	slot int
+	member []byte // of the JSON: the name, after a comma
+	slot   int
+	kind   condition.Kind
+}
+
+func newLogged(name string, slot int, kind condition.Kind) logged {
+	return logged{append(streams.AppendJSONString([]byte{','}, name), ':'), slot, kind}
 }
 
 // newDecider compiles a moment. Faults of conditions are found by Conditions; here the first one is returned.
@@ -112,10 +117,10 @@ func (p *Program) newDecider(name string, m Moment, audience string, logs []stri
 	}
 	for _, name := range logs {
 		slot, kind, ok := p.names(scopeEvent).Name(splitName(name))
-		if !ok || kind != condition.Number {
-			return nil, fmt.Errorf("operators: %s: log: %q is no feature that is a number", d.name, name)
+		if !ok || kind == condition.Truth {
+			return nil, fmt.Errorf("operators: %s: log: %q is no feature", d.name, name)
 		}
-		d.logs = append(d.logs, logged{name, slot})
+		d.logs = append(d.logs, newLogged(name, slot, kind))
 	}
 	return d, nil
 }
@@ -192,9 +197,7 @@ func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *st
 	}
 	s.facts.set(p, t, c)
 	for _, l := range d.logs {
-		if v := s.facts.Number(l.slot); v == v {
-			x.Features = append(x.Features, streams.Feature{Name: l.name, Value: v})
-		}
+		x.Logged = s.facts.appendLogged(x.Logged, &l)
 	}
 }
 

@@ -22,26 +22,27 @@ type Program struct {
 	definition []byte
 	config     Config
 
-	zone         *time.Location
-	features     *feature.Set // of customers
-	items        *sharedFeatures
-	global       *sharedFeatures
-	closedMS     int64 // up to when their windows were closed
-	layouts      *layouts
-	outputs      []string       // streams of closed windows
-	published    []bool         // whether they go to the decision stream
-	audiences    []*audience    // by name
-	reviewed     []*audience    // the same, each after those that it asks for
-	recommenders []*recommender // each list by name
-	offers       []*offer
-	churns       []*churn
-	ignore       []ignoreRule
-	heard        []string   // traits that the pipeline asks for, ascending
-	featuresOnly bool       // nobody asks for carts, orders and what was looked at
-	daily        []*decider // those whose moment is a time of day
-	holdout      uint64     // customers with a smaller hash get no offer
-	on           [streams.NumTypes]actions
-	timers       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
+	zone                         *time.Location
+	features                     *feature.Set // of customers
+	items                        *sharedFeatures
+	global                       *sharedFeatures
+	closedMS                     int64 // up to when their windows were closed
+	layouts                      *layouts
+	outputs                      []string       // streams of closed windows
+	published                    []bool         // whether they go to the decision stream
+	audiences                    []*audience    // by name
+	reviewed                     []*audience    // the same, each after those that it asks for
+	recommenders                 []*recommender // each list by name
+	offers                       []*offer
+	churns                       []*churn
+	ignore                       []ignoreRule
+	heard                        []string   // traits that the pipeline asks for, ascending
+	featuresOnly                 bool       // nobody asks for carts, orders and what was looked at
+	learnsTogether, learnsTrends bool       // some recommender asks for them
+	daily                        []*decider // those whose moment is a time of day
+	holdout                      uint64     // customers with a smaller hash get no offer
+	on                           [streams.NumTypes]actions
+	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
 	traits, purposes, props []string // that conditions name, by slot
 
@@ -121,6 +122,8 @@ func (p *Program) addRecommenders() error {
 			return err
 		}
 		p.recommenders = append(p.recommenders, x)
+		p.learnsTogether = p.learnsTogether || slices.Contains(r.Candidates, viewedTogether)
+		p.learnsTrends = p.learnsTrends || slices.Contains(r.Candidates, trending)
 	}
 	if half.MS() <= 0 || trend.MS() <= 0 {
 		return fmt.Errorf("operators: half_life %v and trend_half_life %v must be longer than nothing", half, trend)

@@ -9,18 +9,17 @@ import (
 	"nudge/streams"
 )
 
-// recommender shows items on an event: those that were met together with the customer's last items, and, where these say too
-// little, those that are popular now. Items bought lately, in the cart, on the page, sold out or not on sale are left out.
+// recommender shows items on an event: as a rule those that were met together with the customer's last items, and, where these say
+// too little, those that are popular now. Items bought lately, in the cart, on the page, sold out or not on sale are left out.
 //
-// The list is the same for the same state, so its propensity is 1. An item's score is comparable within its list only:
-// popular items that fill up are scored below the last one that the history speaks for.
+// The list is the same for the same state, so its propensity is 1. An item's score is comparable within its list only: what
+// fills up is scored below the last one of the candidates before.
 type recommender struct {
 	Recommender
 	*decider
-	together, trends bool
-	expiresMS        int64
-	boughtMS         int64
-	atMostMS         int64
+	expiresMS int64
+	boughtMS  int64
+	atMostMS  int64
 }
 
 func (p *Program) newRecommender(name string, r Recommender) (*recommender, error) {
@@ -30,7 +29,6 @@ func (p *Program) newRecommender(name string, r Recommender) (*recommender, erro
 	}
 	x := &recommender{
 		Recommender: r, decider: d,
-		together: slices.Contains(r.Candidates, viewedTogether), trends: slices.Contains(r.Candidates, trending),
 		expiresMS: r.Expires.MS(), boughtMS: r.ExcludeBought.MS(), atMostMS: r.AtMost.Per.MS(),
 	}
 	d.decide = x.recommend
@@ -47,7 +45,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	d := &s.decision
 	*d = streams.Decision{
 		Kind: streams.KindRecommendation, Name: r.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + r.expiresMS,
-		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Model: streams.ModelVersion{Name: viewedTogether, Version: p.version},
+		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0], Model: streams.ModelVersion{Name: r.Candidates[0], Version: p.version},
 	}
 	r.recall(p, c, s)
 	switch {
@@ -59,10 +57,14 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
 		r.fill(p, t.Event, t.NowMS, c, s)
-		if len(d.Items) == 0 {
+		switch {
+		case len(d.Items) > 0:
+			d.Propensity = 1
+		case r.Always:
+			withhold(d, streams.Reason{Code: streams.ReasonNoItems})
+		default:
 			return // nothing is known yet: there is nothing to show, and nothing to withhold
 		}
-		d.Propensity = 1
 	}
 	if r.AtMost.N > 0 {
 		m := c.mark(r.key)
@@ -101,32 +103,41 @@ func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer,
 		return p.catalog.sellable(i, now) && c.wants(p.catalog.hashes[i.Row()], onPage, now-r.boughtMS)
 	}
 	s.reserve(r.Size)
-	last := 1.0
-	if r.together {
-		s.candidates.Reset()
-		p.together.Score(s.candidates, s.history, now)
-		for _, x := range s.candidates.Top(r.Size, keep) {
-			last = round(x.Score)
-			s.show(p.catalog.id(x.Item), last, streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
+	last := 1.0 // score of the last one shown
+	for _, from := range r.Candidates {
+		chosen, best := len(d.Items), last
+		show := func(i models.Item, score float64, why streams.Reason) {
+			if len(d.Items) == r.Size || !keep(i) {
+				return
+			}
+			id := p.catalog.id(i)
+			if slices.ContainsFunc(d.Items[:chosen], func(x streams.DecisionItem) bool { return x.ID == id }) {
+				return
+			}
+			last = round(float32(score))
+			s.show(id, last, why)
 		}
-	}
-	if !r.trends || len(d.Items) >= r.Size {
-		return
-	}
-	chosen := len(d.Items)
-	for _, i := range p.trends.Top() {
-		if len(d.Items) == r.Size {
-			break
+		switch from {
+		case viewedTogether:
+			s.candidates.Reset()
+			p.together.Score(s.candidates, s.history, now)
+			top, scale := s.candidates.Top(r.Size, keep), 1.0
+			if chosen > 0 && len(top) > 0 {
+				scale = best / float64(top[0].Score)
+			}
+			for _, x := range top {
+				show(x.Item, scale*float64(x.Score), streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
+			}
+		case recentlyViewed:
+			for k, i := range s.history {
+				show(i, best/float64(k+1), streams.Reason{Code: streams.ReasonRecentView})
+			}
+		case trending:
+			for _, i := range p.trends.Top() {
+				share := round(float32(p.trends.Share(i)))
+				show(i, best*share, streams.Reason{Code: streams.ReasonTrending, Weight: share})
+			}
 		}
-		if !keep(i) {
-			continue
-		}
-		id := p.catalog.id(i)
-		if slices.ContainsFunc(d.Items[:chosen], func(x streams.DecisionItem) bool { return x.ID == id }) {
-			continue
-		}
-		share := round(float32(p.trends.Share(i)))
-		s.show(id, round(float32(last*share)), streams.Reason{Code: streams.ReasonTrending, Weight: share})
 	}
 }
 

@@ -59,10 +59,12 @@ type Cause struct {
 	ArmedBy string `json:"armed_by,omitempty"` // id of the event that set the timer
 }
 
-// Feature is one value a decision was taken on, logged with it.
+// Feature is one value a decision was taken on, logged with it: a list if there is one, else a text if there is one, else a number.
 type Feature struct {
 	Name  string
 	Value float64
+	Text  string
+	List  []string
 }
 
 // The kinds of decision.
@@ -100,6 +102,7 @@ type Decision struct {
 	Experiment *ExperimentArm
 	Reasons    []Reason
 	Features   []Feature
+	Logged     []byte // more of them, written already: members of an object, each after a comma
 	Model      ModelVersion
 	Policy     string // "sha256:" and the first 8 hex digits of the definition's hash
 	Cause      Cause

@@ -121,16 +121,17 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 	if reasons {
 		b = appendReasons(b, d.Reasons)
 	}
-	if features && len(d.Features) > 0 {
-		b = append(b, `,"features":{`...)
+	if features && len(d.Features)+len(d.Logged) > 0 {
+		b = append(b, `,"features":`...)
+		open := len(b)
 		for i := range d.Features {
-			if i > 0 {
-				b = append(b, ',')
-			}
+			b = append(b, ',')
 			b = AppendJSONString(b, d.Features[i].Name)
 			b = append(b, ':')
-			b = appendFloat(b, d.Features[i].Value)
+			b = d.Features[i].appendValue(b)
 		}
+		b = append(b, d.Logged...)
+		b[open] = '{'
 		b = append(b, '}')
 	}
 	if d.Model != (ModelVersion{}) {
@@ -145,6 +146,27 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 		b = AppendJSONString(b, d.Policy)
 	}
 	return append(appendCause(append(b, `,"cause":{`...), &d.Cause), '}', '}')
+}
+
+func (f *Feature) appendValue(b []byte) []byte {
+	switch {
+	case len(f.List) > 0:
+		for i, x := range f.List {
+			b = append(b, ",["[bit(i == 0)])
+			b = AppendJSONString(b, x)
+		}
+		return append(b, ']')
+	case f.Text != "":
+		return AppendJSONString(b, f.Text)
+	}
+	return appendFloat(b, f.Value)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func appendReasons(b []byte, reasons []Reason) []byte {
@@ -315,6 +337,16 @@ func (d *Decision) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+func (f *Feature) parseValue(b []byte) error {
+	switch b[0] {
+	case '[':
+		return json.Unmarshal(b, &f.List)
+	case '"':
+		return json.Unmarshal(b, &f.Text)
+	}
+	return json.Unmarshal(b, &f.Value)
+}
+
 // parseFeatures reads the features in the order in which they stand.
 func parseFeatures(b json.RawMessage) ([]Feature, error) {
 	if len(b) == 0 || string(b) == "null" {
@@ -322,7 +354,7 @@ func parseFeatures(b json.RawMessage) ([]Feature, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("want an object of numbers, got %s", excerpt(b))
+		return nil, fmt.Errorf("want an object, got %s", excerpt(b))
 	}
 	var features []Feature
 	for dec.More() {
@@ -330,11 +362,15 @@ func parseFeatures(b json.RawMessage) ([]Feature, error) {
 		if err != nil {
 			return nil, err
 		}
-		var value float64
-		if err := dec.Decode(&value); err != nil {
+		f := Feature{Name: name.(string)}
+		var value json.RawMessage
+		if err = dec.Decode(&value); err == nil {
+			err = f.parseValue(value)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%q: %w", name, err)
 		}
-		features = append(features, Feature{Name: name.(string), Value: value})
+		features = append(features, f)
 	}
 	return features, nil
 }

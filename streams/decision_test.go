@@ -20,7 +20,7 @@ func decisions() []*Decision {
 				{ID: "SKU-2", Score: 0.1, Propensity: 0.2}},
 			Propensity: 0.31, Explored: true, Experiment: &ExperimentArm{ID: "more_explore", Arm: "more"},
 			Reasons:  []Reason{{Code: ReasonExplored}},
-			Features: []Feature{{"z", 1}, {"a", 0.25}},
+			Features: []Feature{{Name: "z", Value: 1}, {Name: "a", Value: 0.25}, {Name: "t", Text: "x"}, {Name: "l", List: []string{"p", "q\""}}},
 			Model:    ModelVersion{Name: "ftrl", Version: "e81270"}, Policy: "sha256:1f3a9c02",
 			Cause: Cause{Topic: "clickstream", Partition: 3, Offset: 81273, Event: "01J9Z7K3QW"}},
 		{ID: "shop.t-5f1c0e8a9b7d6c3e-1795437860131.cart_rescue.0", Kind: KindCoupon, Name: "cart_rescue", Action: ActionNone, User: "张 三",
@@ -43,7 +43,7 @@ func TestDecisionJSON(t *testing.T) {
 			`"time":"2026-11-23T12:44:20.131Z","expires":"2026-11-23T12:54:20.131Z",` +
 			`"items":[{"id":"SKU-1","score":0.182,"propensity":0.31,"reasons":[{"code":"viewed_together","with":"SKU-9","weight":0.41}]},` +
 			`{"id":"SKU-2","score":0.1,"propensity":0.2}],"propensity":0.31,"explored":true,"experiment":{"id":"more_explore","arm":"more"},` +
-			`"reasons":[{"code":"explored"}],"features":{"z":1,"a":0.25},"model":{"name":"ftrl","version":"e81270"},"policy":"sha256:1f3a9c02",` +
+			`"reasons":[{"code":"explored"}],"features":{"z":1,"a":0.25,"t":"x","l":["p","q\""]},"model":{"name":"ftrl","version":"e81270"},"policy":"sha256:1f3a9c02",` +
 			`"cause":{"topic":"clickstream","partition":3,"offset":81273,"event":"01J9Z7K3QW"}}`,
 		`{"v":1,"id":"shop.t-5f1c0e8a9b7d6c3e-1795437860131.cart_rescue.0","kind":"coupon","name":"cart_rescue","action":"none","anon":"张 三",` +
 			`"time":"2026-11-23T12:44:20.131Z","offer":{"id":"cart_rescue","percent_off":10,"at_most":50,"budget":"q4","code":"X"},"propensity":0,` +
@@ -80,7 +80,7 @@ func TestDecisionJSON(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { buf = d.AppendJSON(buf[:0]) }); n != 0 {
 		t.Errorf("AppendJSON allocates %v times", n)
 	}
-	for _, bad := range []string{``, `[]`, `{}`, `{"v":2}`, `{"v":1,"time":"x"}`, `{"v":1,"time":5}`, `{"v":1,"features":[]}`, `{"v":1,"features":{"a":"b"}}`} {
+	for _, bad := range []string{``, `[]`, `{}`, `{"v":2}`, `{"v":1,"time":"x"}`, `{"v":1,"time":5}`, `{"v":1,"features":[]}`, `{"v":1,"features":{"a":[1]}}`, `{"v":1,"features":{"a":{}}}`} {
 		if _, err := ParseDecision([]byte(bad)); err == nil || !strings.HasPrefix(err.Error(), "streams: parse decision") {
 			t.Errorf("ParseDecision(%s): %v", bad, err)
 		}
@@ -160,7 +160,16 @@ func TestDecisionRoundTrip(t *testing.T) {
 			d.Items = append(d.Items, DecisionItem{ID: str.Draw(t, "item"), Score: num.Draw(t, "score"), Propensity: num.Draw(t, "p"), Reasons: reasons.Draw(t, "why")})
 		}
 		for range rapid.IntRange(0, 5).Draw(t, "features") {
-			d.Features = append(d.Features, Feature{str.Draw(t, "feature"), num.Draw(t, "value")})
+			f := Feature{Name: str.Draw(t, "feature")}
+			switch rapid.IntRange(0, 2).Draw(t, "kind") {
+			case 0:
+				f.Value = num.Draw(t, "value")
+			case 1:
+				f.Text = str.Draw(t, "text")
+			case 2:
+				f.List = rapid.SliceOfN(str, 1, 3).Draw(t, "list")
+			}
+			d.Features = append(d.Features, f)
 		}
 		if rapid.Bool().Draw(t, "timer") {
 			d.Cause = Cause{Timer: str.Draw(t, "timer name"), AtMS: ms.Draw(t, "at"), ArmedBy: rapid.String().Draw(t, "armed by")}

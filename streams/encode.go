@@ -62,6 +62,9 @@ func AppendJSONString(dst []byte, s string) []byte {
 
 // appendFloat appends the shortest JSON number that reads back as f, in the spelling of encoding/json. What JSON has no
 // number for (an infinity, NaN) becomes null.
+// AppendJSONNumber appends a number, which must be one, as short as it can be read back.
+func AppendJSONNumber(dst []byte, f float64) []byte { return appendFloat(dst, f) }
+
 func appendFloat(dst []byte, f float64) []byte {
 	// Most numbers that we publish have few decimals. If the quotient of n and 10^6, which IEEE rounds correctly, is f, then
 	// n's digits are a decimal that reads back as f, and with at most 15 of them no shorter one does but by its zeros.

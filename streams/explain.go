@@ -44,7 +44,7 @@ func (d *Decision) Explain(lang string) string {
 		if i == 0 {
 			name = e.say("features", "特征")
 		}
-		e.line(name, name, f.Name+" = "+strconv.FormatFloat(f.Value, 'g', 6, 64))
+		e.line(name, name, f.Name+" = "+f.words())
 	}
 	if d.Model != (ModelVersion{}) {
 		e.line("model", "模型", d.Model.Name+" "+d.Model.Version)
@@ -53,6 +53,16 @@ func (d *Decision) Explain(lang string) string {
 		e.line("policy", "策略", d.Policy)
 	}
 	return e.out.String()
+}
+
+func (f *Feature) words() string {
+	switch {
+	case len(f.List) > 0:
+		return strings.Join(f.List, ", ")
+	case f.Text != "":
+		return f.Text
+	}
+	return strconv.FormatFloat(f.Value, 'g', 6, 64)
 }
 
 // explainer writes lines of a name and a value.

@@ -40,7 +40,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HTTP", free.Addr().String()) // free a moment ago: good enough for one script
 			env.Setenv("TMPDIR", env.WorkDir)
 			env.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
-			return errors.Join(free.Close(), os.WriteFile(filepath.Join(env.WorkDir, "shop.yaml"), deploy.Shop, 0o644), os.CopyFS(env.WorkDir, deploy.Examples))
+			return errors.Join(free.Close(), os.WriteFile(filepath.Join(env.WorkDir, "shop.yaml"), deploy.Shop, 0o644), os.CopyFS(env.WorkDir, deploy.Examples),
+				os.CopyFS(env.WorkDir, deploy.Bench))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "fetch": fetch, "brokers": brokers, "edit": edit,

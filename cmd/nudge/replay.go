@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +27,10 @@ import (
 type replayFlags struct {
 	place
 	out       string
+	results   string
+	flush     bool
+	summary   string
+	profile   string
 	noJournal bool
 	workers   int
 }
@@ -36,9 +42,11 @@ func (c *cli) replayCommand() *cobra.Command {
 		Short: "Run the engine over a recorded log, with decisions to a file",
 		Long: `replay runs the engine over what export recorded or simulate wrote. With the journal of a recording, and its own
 pipeline, the decisions are byte for byte those that were published. With -c another pipeline decides: epochs are then cut
-by the times at which records were appended, the decisions are the same on every run, and none is withheld as too late. Erased customers are passed over.`,
+by the times at which records were appended, the decisions are the same on every run, and none is withheld as too late. Erased customers are passed over.
+What a pipeline sends on as closed windows (outputs.features), to wherever, goes to files with --results.`,
 		Example: `  nudge replay log --out decisions.jsonl.zst          what was published
   nudge replay log -c changed.yaml --out changed.jsonl  what another pipeline would have decided
+  nudge replay log -c features.yaml --results windows --flush   closed windows, windows/<output>.jsonl
   nudge replay log | jq -r .kind | sort | uniq -c`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,6 +58,10 @@ by the times at which records were appended, the decisions are the same on every
 	f.flags(cmd, withDir)
 	fs := cmd.Flags()
 	fs.StringVarP(&f.out, "out", "o", "", "`FILE` for the decisions, one JSON object on a line, compressed if it ends in .zst (default: standard output)")
+	fs.StringVar(&f.results, "results", "", "write closed windows into this `DIR`, a file for each output")
+	fs.BoolVar(&f.flush, "flush", false, "close the windows that are open at the end, after the checkpoint")
+	fs.StringVar(&f.summary, "summary", "", "write what was counted to `FILE`, as JSON")
+	fs.StringVar(&f.profile, "cpu-profile", "", "write a CPU profile of the replay to `FILE`, for go tool pprof")
 	fs.BoolVar(&f.noJournal, "no-journal", false, "cut epochs by append time though the recording has a journal")
 	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "shards folded side by side, at most; it changes no result")
 	fs.Lookup("dir").Usage = "keep the state of the replay in this empty `DIR` (default: a temporary one, removed at the end)"
@@ -57,6 +69,7 @@ by the times at which records were appended, the decisions are the same on every
 }
 
 func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error) {
+	started := time.Now()
 	config, err := f.config()
 	if err != nil {
 		return err
@@ -76,7 +89,7 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 			},
 			Offsets: rec.Offsets,
 		},
-		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: f.workers, Log: c.log.Named("replay"),
+		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: f.workers, Flush: f.flush, Log: c.log.Named("replay"),
 	}
 	app := config.App
 	if rec.HasJournal() && !f.noJournal && f.file == "" {
@@ -93,29 +106,43 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 	if cfg.Skip, err = rec.Erased(ctx, compiled.Engine.Inputs); err != nil {
 		return err
 	}
-	state, closeState, err := openReplayState(rec, f, state.Options{App: app, Build: build(), Logger: c.log.Named("state")})
+	store, closeState, err := openReplayState(rec, f, state.Options{App: app, Build: build(), Logger: c.log.Named("state")})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeState()) }()
-	cfg.Store = state
+	cfg.Store = store
 	write, finish, err := c.decisionSink(f.out, app)
 	if err != nil {
 		return err
 	}
-	cfg.Write = write
+	windows := &windowSink{folder: f.results, prefix: "nudge." + app + ".features.", to: map[string]*files.DecisionWriter{}}
+	cfg.Write = func(out *engine.Output, results []string) error {
+		return errors.Join(write(out), windows.write(out, results))
+	}
+	stopProfile, err := profileCPU(f.profile)
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
+	cpu := cpuTime()
 	bar := newProgress("replay", c.talk)
 	cfg.Progress = bar.update
 	counts, err := node.Replay(ctx, cfg)
 	bar.end()
-	if err = errors.Join(err, finish(err == nil)); err != nil {
+	if err = errors.Join(err, finish(err == nil), windows.finish(err == nil)); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.talk, "replayed %s\n", countWords(&counts))
 	if n := len(cfg.Skip); n > 0 {
 		fmt.Fprintf(c.talk, "passed over %d customers who were erased\n", n)
 	}
-	return nil
+	if f.summary == "" {
+		return nil
+	}
+	s := newSummary(&counts, started)
+	s.CPUSecondsWork = (cpuTime() - cpu).Seconds()
+	return s.write(f.summary, store)
 }
 
 // replaySetup is the pipeline over the recorded topics.
@@ -179,6 +206,59 @@ func (c *cli) decisionSink(path, app string) (write func(*engine.Output) error, 
 	}, nil
 }
 
+// windowSink writes closed windows to files, one for each output, made when it has something to hold.
+type windowSink struct {
+	folder, prefix string
+	to             map[string]*files.DecisionWriter
+}
+
+func (s *windowSink) write(out *engine.Output, results []string) error {
+	if s.folder == "" {
+		return nil
+	}
+	for i := range out.Results {
+		r := &out.Results[i]
+		if err := s.put(results[r.Output], r.Value); err != nil {
+			return err
+		}
+	}
+	for i := range out.Messages { // those that go to the decision stream
+		if rest, ok := strings.CutPrefix(out.Messages[i].Subject, s.prefix); ok {
+			name, _, _ := strings.Cut(rest, ".")
+			if err := s.put(name, out.Messages[i].Data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *windowSink) put(output string, line []byte) error {
+	w := s.to[output]
+	if w == nil {
+		if err := os.MkdirAll(s.folder, 0o755); err != nil {
+			return fmt.Errorf("--results: %w", err)
+		}
+		var err error
+		if w, err = files.CreateDecisions(filepath.Join(s.folder, output+".jsonl")); err != nil {
+			return fmt.Errorf("--results: %w", err)
+		}
+		s.to[output] = w
+	}
+	return w.Write(streams.Message{Data: line})
+}
+
+func (s *windowSink) finish(ok bool) (err error) {
+	for _, name := range slices.Sorted(maps.Keys(s.to)) {
+		if ok {
+			err = errors.Join(err, s.to[name].Close())
+		} else {
+			s.to[name].Abort()
+		}
+	}
+	return err
+}
+
 // countWords says what was counted.
 func countWords(n *engine.Counts) string {
 	var b strings.Builder
@@ -190,6 +270,7 @@ func countWords(n *engine.Counts) string {
 	fmt.Fprintf(&b, "%d records", n.Events)
 	list("", n.ByKind())
 	list("withheld for ", n.Withheld)
+	list("closed windows of ", n.Results)
 	list("dead for ", n.Dead)
 	fmt.Fprintf(&b, ", late %d, duplicates %d", n.Late, n.Duplicates)
 	return b.String()

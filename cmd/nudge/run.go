@@ -16,7 +16,9 @@ import (
 	"go.uber.org/zap"
 
 	"nudge/deploy"
+	"nudge/engine"
 	"nudge/operators/pipeline"
+	"nudge/state"
 )
 
 // runFlags are the flags of `nudge run`.
@@ -197,19 +199,28 @@ type summary struct {
 
 func (n *opened) writeSummary(path string, started time.Time) error {
 	r := n.node.Report()
-	hash, _, _, err := n.store.Hash()
+	s := newSummary(&r.Counts, started)
+	s.CPUSecondsWork, s.Epochs, s.Checkpoints = r.CPUWork.Seconds(), r.Epochs, r.Checkpoints
+	return s.write(path, n.store)
+}
+
+func newSummary(c *engine.Counts, started time.Time) *summary {
+	return &summary{
+		Events: c.Events, Decisions: c.ByKind(), Withheld: c.Withheld, Dead: c.Dead, Results: c.Results, Counters: c.Named,
+		Late: c.Late, Duplicates: c.Duplicates, Stale: c.Stale,
+		WallSeconds: time.Since(started).Seconds(), CPUSeconds: cpuTime().Seconds(), PeakRSSBytes: peakRSS(),
+	}
+}
+
+// write adds what the store says and writes the file.
+func (s *summary) write(path string, store *state.Store) error {
+	hash, _, _, err := store.Hash()
 	if err != nil {
 		return err
 	}
-	size, err := n.store.SizeOnDisk()
-	if err != nil {
+	s.StateHash = fmt.Sprintf("%016x", hash)
+	if s.StateBytes, err = store.SizeOnDisk(); err != nil {
 		return err
-	}
-	s := summary{
-		Events: r.Counts.Events, Decisions: r.Counts.ByKind(), Withheld: r.Counts.Withheld, Dead: r.Counts.Dead, Results: r.Counts.Results, Counters: r.Counts.Named,
-		Late: r.Counts.Late, Duplicates: r.Counts.Duplicates, Stale: r.Counts.Stale,
-		WallSeconds: time.Since(started).Seconds(), CPUSeconds: cpuTime().Seconds(), CPUSecondsWork: r.CPUWork.Seconds(), PeakRSSBytes: peakRSS(),
-		Epochs: r.Epochs, Checkpoints: r.Checkpoints, StateBytes: size, StateHash: fmt.Sprintf("%016x", hash),
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -30,8 +30,10 @@ type ReplayConfig struct {
 	// Skip says which customers (their keys: 'u' or 'a' and the id) were erased. With a journal their decisions are left out, without
 	// one their events are.
 	Skip map[string]bool
-	// Write takes the output of an epoch; it is only valid during the call.
-	Write func(*engine.Output) error
+	// Flush closes the windows that are open at the end, after the checkpoint.
+	Flush bool
+	// Write takes the output of an epoch, and the names of its result streams; it is only valid during the call.
+	Write func(out *engine.Output, results []string) error
 	// Progress is told now and then how many records of how many are done.
 	Progress func(done, total int64)
 	Log      *zap.Logger
@@ -91,7 +93,17 @@ func (r *replay) run(ctx context.Context) error {
 	} else if err := r.cutAll(ctx); err != nil {
 		return err
 	}
-	return r.checkpoint()
+	if err := r.checkpoint(); err != nil || !r.Flush {
+		return err
+	}
+	for flushed := false; !flushed; {
+		entry := &engine.Entry{Commands: []engine.Command{{Kind: engine.CommandFlush}}}
+		var err error
+		if flushed, err = r.fold(&engine.Epoch{Number: n.engine.Number() + 1, Entry: entry}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // journalled is the setup that the journal's first entry after the checkpoint runs under.
@@ -122,23 +134,31 @@ func (r *replay) follow(ctx context.Context) error {
 		if err := n.takeEntry(ctx, ep); err != nil {
 			return err
 		}
-		return r.fold(ep)
+		_, err = r.fold(ep)
+		return err
 	})
 }
 
-func (r *replay) fold(ep *engine.Epoch) error {
+// fold folds an epoch, and says whether it closed the last open window before its time.
+func (r *replay) fold(ep *engine.Epoch) (flushed bool, err error) {
 	n := r.n
+	if n.engine.Crowded() {
+		if err := r.checkpoint(); err != nil {
+			return false, err
+		}
+	}
 	out, err := n.engine.Fold(ep)
 	if err != nil {
-		return err
+		return false, err
 	}
 	n.release(ep.Runs)
 	if r.Journal != nil && len(r.Skip) > 0 {
 		out.Leave(r.Skip)
 	}
-	if err := r.Write(out); err != nil {
-		return err
+	if err := r.Write(out, n.outputs); err != nil {
+		return false, err
 	}
+	flushed = out.Flushed
 	n.engine.Release(out)
 	for _, s := range ep.Entry.Spans {
 		r.done += s.To - s.From
@@ -146,13 +166,13 @@ func (r *replay) fold(ep *engine.Epoch) error {
 	if r.Progress != nil {
 		r.Progress(r.done, r.total)
 	}
-	return nil
+	return flushed, nil
 }
 
 // cutAll cuts the log into epochs by append time: the catalogue first, then the customers' topics.
 func (r *replay) cutAll(ctx context.Context) error {
 	n := r.n
-	if err := r.fold(&engine.Epoch{Number: n.engine.Number() + 1, Entry: &engine.Entry{Setup: &r.Setup}}); err != nil {
+	if _, err := r.fold(&engine.Epoch{Number: n.engine.Number() + 1, Entry: &engine.Entry{Setup: &r.Setup}}); err != nil {
 		return err
 	}
 	for _, catalog := range []bool{true, false} {
@@ -164,7 +184,7 @@ func (r *replay) cutAll(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := r.fold(ep); err != nil {
+			if _, err := r.fold(ep); err != nil {
 				return err
 			}
 		}

@@ -349,7 +349,7 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 	r := replayed{byID: map[string]string{}}
 	ids := map[string][]string{} // of messages by the customer's token
 	r.counts, err = node.Replay(t.Context(), node.ReplayConfig{Compile: compile, Source: source(c), Journal: journal, Store: store, Workers: workers,
-		Write: func(o *engine.Output) error {
+		Write: func(o *engine.Output, _ []string) error {
 			for i, line := range o.Results {
 				p := kafka.PartitionOf(line.Key, 2)
 				r.lines[p] = append(r.lines[p], fmt.Sprintf("%d/%d %s %s", o.Epoch, i, line.Key, line.Value))

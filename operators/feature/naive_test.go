@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -324,9 +325,27 @@ func TestFeaturesAgreeWithTheRawEvents(t *testing.T) {
 }
 
 func compare(t *rapid.T, s *Set, row *Row, facts []fact, nowMS int64) {
+	var view View
+	view.Look(s, row, nowMS)
 	for i := range s.features {
 		f := &s.features[i]
-		if v, want := s.Value(row, i, nowMS), s.naive(f, facts, nowMS); !agrees(v, want) {
+		v, want := s.Value(row, i, nowMS), s.naive(f, facts, nowMS)
+		if x := view.Value(i); !reflect.DeepEqual(x, v) && !(math.IsNaN(x.Number) && math.IsNaN(v.Number)) {
+			t.Fatalf("%s: in a view %+v, by itself %+v", f.name, x, v)
+		}
+		var plain []byte
+		written, known := view.AppendJSON(nil, i)
+		if k := v.Kind == Number && !math.IsNaN(v.Number) || v.Text != "" || len(v.List) > 0; k != known {
+			t.Fatalf("%s is %+v and written as %q", f.name, v, written)
+		} else if known && f.kind == Number {
+			plain = streams.AppendJSONNumber(nil, v.Number)
+		} else if known {
+			plain = v.appendJSON(nil)
+		}
+		if string(plain) != string(written) {
+			t.Fatalf("%s is %s and written as %s", f.name, plain, written)
+		}
+		if !agrees(v, want) {
 			t.Fatalf("%s at %s in %v: the row says %+v, the raw events %v\nevents %+v", f.name, time.UnixMilli(nowMS).UTC(), s.zone, v, want, facts)
 		}
 	}

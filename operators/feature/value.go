@@ -30,20 +30,21 @@ type Value struct {
 // Value is feature i of a row as of a time. It changes nothing.
 func (s *Set) Value(r *Row, i int, nowMS int64) Value {
 	f := &s.features[i]
-	v := Value{Kind: f.kind, Number: math.NaN()}
+	t := &s.tiers[f.tier]
 	if r.tiers == nil {
-		v = s.raw(f, &s.tiers[f.tier], &ring{}, 0, 0, nowMS)
-	} else {
-		t, g := &s.tiers[f.tier], &r.tiers[f.tier]
-		from, to := s.within(f, t, g, nowMS)
-		v = s.raw(f, t, g, from, to, nowMS)
-		if f.agg == aggTrend {
-			before, until := s.before(f, t, g, from, nowMS)
-			v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)
-		}
+		return s.valueOf(f, t, &noRing, 0, 0, nowMS)
 	}
-	if f.agg == aggTrend && r.tiers == nil {
-		v.Number = 1
+	g := &r.tiers[f.tier]
+	from, to := s.within(f, t, g, nowMS)
+	return s.valueOf(f, t, g, from, to, nowMS)
+}
+
+// valueOf is a feature over tiles [from, to).
+func (s *Set) valueOf(f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
+	v := s.raw(f, t, g, from, to, nowMS)
+	if f.agg == aggTrend {
+		before, until := s.before(f, t, g, from, nowMS)
+		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)
 	}
 	if len(f.def.Transform) > 0 {
 		v = transform(f.def.Transform, v)
@@ -101,6 +102,9 @@ func between(t *tier, g *ring, first, last int64) (from, to int) {
 // cell merges a column over tiles.
 func cell(t *tier, g *ring, col, from, to int) int64 {
 	stride, head := t.stride(), t.head()
+	if to == from+1 {
+		return g.cells[from*stride+head+col]
+	}
 	x := t.fresh[col]
 	for at := from; at < to; at++ {
 		switch y := g.cells[at*stride+head+col]; t.cells[col].op {
