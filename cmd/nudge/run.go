@@ -41,7 +41,9 @@ func runCommand(log func() *zap.Logger) *cobra.Command {
 		Long: `Run a pipeline: events from Kafka, decisions to NATS, state in a folder of its own.
 
 Without -c the default pipeline runs (deploy/shop.yaml). A first SIGINT or SIGTERM drains: what was read is decided,
-published and checkpointed. A second one ends at once; the next start continues exactly where this one was.`,
+published and checkpointed. A second one ends at once; the next start continues exactly where this one was.
+On SIGHUP the file is read again: if it is valid the node drains and goes on under it within the process, with the state of what both
+have; with a fault, or if the node can't go on under it, the one in force stays.`,
 		Example: `  nudge run                                            the default pipeline on localhost:9092 and localhost:4222
   nudge run -c shop.yaml --metrics-addr :9090          yours, with /metrics, /livez and /readyz
   nudge run -c shop.yaml --kafka k1:9092,k2:9092 --nats nats://n1:4222 --dir /var/lib/nudge
@@ -112,24 +114,29 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 		return err
 	}
 	defer page.stop()
+	return f.runAll(ctx, kill, page, started, log)
+}
+
+// runOnce runs a node until ctx ends. took says whether it got as far as to live under its pipeline.
+func (f *runFlags) runOnce(ctx, kill context.Context, page *page, started time.Time, log *zap.Logger) (took bool, err error) {
 	n, err := openNode(ctx, f.nodeOptions, log) // nothing is read yet: the first signal ends what it waits for
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer n.Close()
+	defer func() { err = errors.Join(err, n.Close()) }()
 	page.show(n)
 	stopServing, err := n.serve(log)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer stopServing()
 	if err := n.node.Run(ctx, kill); err != nil {
-		return err
+		return n.node.Lived(), err
 	}
 	if f.summary == "" {
-		return nil
+		return true, nil
 	}
-	return n.writeSummary(f.summary, started)
+	return true, n.writeSummary(f.summary, started)
 }
 
 // profileCPU writes a CPU profile to a file until stop is called; to none without a path.

@@ -33,7 +33,7 @@ func collectLess() {
 	}
 }
 
-const leastMemory = 700 << 20
+const leastMemory = 600 << 20
 
 // followHeap keeps the memory limit at nine fifths of the live heap, and at leastMemory.
 func followHeap() {

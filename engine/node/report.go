@@ -26,6 +26,9 @@ func (n *Node) Report() Report {
 // Metrics is what the node tells Prometheus.
 func (n *Node) Metrics() *Metrics { return n.metrics }
 
+// Lived says whether the node got as far as to take in new records, under the configured pipeline.
+func (n *Node) Lived() bool { return n.metrics.ready.Load() }
+
 // Ready says that the node has recovered and folds new records.
 func (n *Node) Ready() bool { return n.metrics.ready.Load() && n.Waiting() == "" }
 
