@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"nudge/engine"
 	"nudge/operators"
 	"nudge/state"
+	"nudge/streams"
 	"nudge/streams/nats"
 )
 
@@ -20,6 +22,7 @@ import (
 const (
 	apiStatus  = "status"
 	apiInspect = "inspect"
+	apiProfile = "profile"
 	apiExplain = "explain"
 	apiPause   = "pause"
 	apiResume  = "resume"
@@ -103,6 +106,7 @@ func serveAPI(svc *nats.Service, o *opened) error {
 			}
 			return o.inspect(ctx, q)
 		}),
+		handle(apiProfile, answerWithin, func(ctx context.Context, customer []byte) (any, error) { return o.profile(ctx, string(customer)) }),
 		handle(apiExplain, answerWithin, func(ctx context.Context, id []byte) (any, error) {
 			m, err := findDecision(ctx, o.stream, string(id))
 			return m.Data, err
@@ -173,6 +177,25 @@ func (o *opened) addLag(ctx context.Context, shards []shardAnswer) error {
 		}
 	}
 	return nil
+}
+
+// profile is everything known of a customer: the state, and the last decision of each decider.
+func (o *opened) profile(ctx context.Context, customer string) (any, error) {
+	var a profileAnswer
+	err := o.look(ctx, func(v *view) (err error) {
+		a.Parts, err = v.customers(customer)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	token := string(streams.EncodeToken(nil, customer))
+	err = o.stream.Latest(ctx, o.stream.DecisionFilter("", "", token), func(m nats.Stored) error {
+		a.Decisions = append(a.Decisions, json.RawMessage(bytes.Clone(m.Data)))
+		return nil
+	})
+	slices.Reverse(a.Decisions)
+	return &a, err
 }
 
 func (o *opened) inspect(ctx context.Context, q inspectQuestion) (answer any, err error) {

@@ -25,7 +25,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(
-		c.inspectWhat("customer", "customer ID", "What is known of a customer, known or anonymous"),
+		c.inspectWhat("customer", "customer ID", "Everything known of a customer, known or anonymous, and from a running node the last decisions"),
 		c.inspectWhat("item", "item ID", "What is known of an item"),
 		c.inspectWhat("shards", "shards", "Where each shard stands: offsets, lag, clocks and watermarks"),
 		c.inspectWhat("checkpoint", "checkpoint", "The last complete checkpoint"),
@@ -61,10 +61,17 @@ func (c *cli) inspectWhat(what, use, short string) *cobra.Command {
 					return err
 				}
 				a, err := v.answer(q)
+				if parts, ok := a.([]customerAnswer); ok {
+					a = profileAnswer{Parts: parts}
+				}
 				if err = errors.Join(err, closeAll()); err != nil {
 					return err
 				}
 				answer = mustJSON(a)
+			} else if what == "customer" {
+				if answer, err = c.ask(cmd.Context(), config, apiProfile, []byte(q.ID), answerWithin); err != nil {
+					return err
+				}
 			} else if answer, err = c.ask(cmd.Context(), config, apiInspect, mustJSON(q), answerWithin); err != nil {
 				return err
 			}

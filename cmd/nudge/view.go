@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -30,6 +31,12 @@ type customerAnswer struct {
 	EventIDs   int           `json:"event_ids_remembered"`
 	StateBytes int           `json:"state_bytes"`
 	Known      any           `json:"known,omitempty"`
+}
+
+// profileAnswer is a customer's profile.
+type profileAnswer struct {
+	Parts     []customerAnswer  `json:"customers"`           // one; several while events under several keys meet in one customer
+	Decisions []json.RawMessage `json:"decisions,omitempty"` // the last of each decider and audience, as published, the latest first
 }
 
 type timerAnswer struct {

@@ -73,6 +73,15 @@ func (s *Stream) Scan(ctx context.Context, filter string, from From, fn func(Sto
 	return nil
 }
 
+// Latest calls fn for the last message of each subject that a filter matches, in the order of the stream: one round trip.
+func (s *Stream) Latest(ctx context.Context, filter string, fn func(Stored) error) error {
+	_, err := s.scan(ctx, getRequest{MultiLast: []string{filter}}, func(m *Stored) error { return fn(*m) })
+	if err != nil {
+		return fmt.Errorf("streams/nats: the latest of %s in %s: %w", filter, s.cfg.Name, err)
+	}
+	return nil
+}
+
 // Find looks for the message with that id among those that the filter matches; the narrower the filter, the faster.
 func (s *Stream) Find(ctx context.Context, filter, id string) (found Stored, ok bool, err error) {
 	err = s.Scan(ctx, filter, From{}, func(m Stored) error {

@@ -23,6 +23,7 @@ type getRequest struct {
 	StartTime *time.Time `json:"start_time,omitempty"`
 	NextFor   string     `json:"next_by_subj,omitempty"`
 	LastFor   string     `json:"last_by_subj,omitempty"`
+	MultiLast []string   `json:"multi_last,omitempty"`
 	Batch     int        `json:"batch,omitempty"`
 	MaxBytes  int        `json:"max_bytes,omitempty"`
 }
