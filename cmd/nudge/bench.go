@@ -50,7 +50,8 @@ func (c *cli) benchCommand() *cobra.Command {
 Throughput: so many simulated events are written to Kafka, then processed to their end. With embedded brokers their work is
 part of the CPU time. Latency: events come at a rate; for each decision it is the time from its event's append in Kafka
 (by the broker's clock, in whole milliseconds) to its arrival at a subscriber on NATS. Beside it stands a pass-through, with
-the same fetcher and publisher and no engine, measured before the engine in the same way. The first fifth is warm-up.`,
+the same fetcher and publisher and no engine, measured before the engine in the same way, and what a customer's profile takes on
+request meanwhile. The first fifth is warm-up.`,
 		Example: `  nudge bench
   nudge bench --kafka localhost:9092 --nats nats://localhost:4222 --events 4000000 --rate 20000 --for 60s
   nudge bench --events 0 --rate 5000 --json`,
@@ -96,7 +97,8 @@ type latencyResult struct {
 	Seconds     float64   `json:"seconds"`
 	PassThrough quantiles `json:"pass_through"`
 	Engine      quantiles `json:"engine"`
-	Missed      int64     `json:"missed"` // decisions that could not be measured
+	Profile     quantiles `json:"profile"` // a customer's profile on request, meanwhile
+	Missed      int64     `json:"missed"`  // decisions that could not be measured
 }
 
 // quantiles are in milliseconds.
@@ -346,6 +348,17 @@ func (s *stand) engine(ctx context.Context, l *latencyResult) (err error) {
 	fmt.Fprintf(s.talk, "latency: engine, %v events/s for %v\n", l.Rate, s.flags.span)
 	var h latency.Histogram
 	var appends *latency.Appends
+	var asked profiles
+	stopServing, err := r.serve(s.log)
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+	backend, err := openNATS(ctx, &r.config.NATS, "nudge bench", s.log)
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
 	err = s.drive(ctx, r,
 		func(ctx context.Context) error { return r.node.Run(ctx, context.WithoutCancel(ctx)) },
 		func(ctx context.Context, _ time.Time) error {
@@ -355,24 +368,26 @@ func (s *stand) engine(ctx context.Context, l *latencyResult) (err error) {
 			}
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return appends.Run(ctx) })
-			group.Go(func() error { return receive(ctx, r.stream, appends) })
+			group.Go(func() error { return receive(ctx, r.stream, appends, &asked) })
+			group.Go(func() error { return asked.run(ctx, backend, r.config.App) })
 			return group.Wait()
 		})
 	if err != nil {
 		return err
 	}
-	l.Engine, l.Missed = quantilesOf(&h), appends.Missed()
+	l.Engine, l.Profile, l.Missed = quantilesOf(&h), quantilesOf(&asked.taken), appends.Missed()
 	return nil
 }
 
 // receive takes decisions as a subscriber.
-func receive(ctx context.Context, stream *nats.Stream, appends *latency.Appends) error {
+func receive(ctx context.Context, stream *nats.Stream, appends *latency.Appends, asked *profiles) error {
 	err := stream.Tail(ctx, stream.DecisionFilter("", "", ""), nats.From{}, func(m nats.Stored) error {
 		at := time.Now()
 		d, err := streams.ParseDecision(m.Data)
 		if err != nil {
 			return err
 		}
+		asked.customer.Store(&d.User)
 		if d.Cause.Topic != "" {
 			appends.Arrived(streams.Position{Topic: d.Cause.Topic, Partition: d.Cause.Partition, Offset: d.Cause.Offset}, at)
 		}
@@ -442,7 +457,7 @@ func (r *benchResult) print(w io.Writer) error {
 		for _, row := range []struct {
 			name string
 			q    quantiles
-		}{{"pass-through", l.PassThrough}, {"engine", l.Engine}} {
+		}{{"pass-through", l.PassThrough}, {"engine", l.Engine}, {"profile on request", l.Profile}} {
 			fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t\n", row.name, row.q.P50, row.q.P90, row.q.P99, row.q.P999, row.q.Max, row.q.Count)
 		}
 		if err := t.Flush(); err != nil {
