@@ -25,19 +25,13 @@ type Customer struct {
 	consents        []consent // by purpose ascending
 	traits          []trait   // by name ascending: those that the pipeline asks for
 	features        feature.Row
-	set             *feature.Set // of the features
-	layout          uint64       // hash of its layout
-	members         []member     // by key ascending: the audiences that the customer belongs to
+	parts           *parts   // nil: nothing
+	sets            *ownSets // of the features
+	members         []member // by key ascending: the audiences that the customer belongs to
 }
 
-// newCustomer is one of whom nothing is known, with features of the set.
-func newCustomer(set *feature.Set) *Customer {
-	c := &Customer{set: set}
-	if set.Len() > 0 {
-		c.layout = hashLayout(set.Layout())
-	}
-	return c
-}
+// newCustomer is one of whom nothing is known, with features of the sets.
+func newCustomer(sets *ownSets) *Customer { return &Customer{sets: sets} }
 
 // seen is an item and when it was last met. item caches its row in the catalogue; the hash is what counts.
 type seen struct {

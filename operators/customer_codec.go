@@ -2,7 +2,6 @@ package operators
 
 import (
 	"nudge/models"
-	"nudge/operators/feature"
 )
 
 // order of fields in the encoding; a section that is empty is left out.
@@ -19,6 +18,7 @@ const (
 	hasTraits
 	hasMembers
 	hasFeatures
+	hasParts
 	allSections = 1<<iota - 1
 )
 
@@ -29,7 +29,7 @@ const customerVersion = 1
 func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
-		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty()} {
+		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty()} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -106,9 +106,12 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 			w.time(m.sinceMS)
 		}
 	}
+	if sections&hasParts != 0 {
+		c.parts.append(&w, c.sets)
+	}
 	if sections&hasFeatures != 0 { // last: it takes the rest
-		w.fixed(c.layout)
-		return c.set.AppendBinary(w.b, &c.features)
+		w.fixed(c.sets.user.layout)
+		return c.sets.user.AppendBinary(w.b, &c.features)
 	}
 	return w.b
 }
@@ -121,7 +124,7 @@ func bit(b bool) uint64 {
 }
 
 // decodeCustomer is the inverse of AppendBinary. It refuses what AppendBinary never writes.
-func decodeCustomer(b []byte, set *feature.Set, all *layouts) (*Customer, error) {
+func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 	r := reader{b: b}
 	if v := r.byte(); v != customerVersion {
 		r.failf("version %d, this build reads %d", v, customerVersion)
@@ -130,7 +133,7 @@ func decodeCustomer(b []byte, set *feature.Set, all *layouts) (*Customer, error)
 	if sections > allSections {
 		r.failf("unknown sections %b", sections)
 	}
-	c := newCustomer(set)
+	c := newCustomer(sets)
 	c.lastMS = r.int()
 	r.base = c.lastMS
 	c.firstMS = r.time()
@@ -221,12 +224,15 @@ func decodeCustomer(b []byte, set *feature.Set, all *layouts) (*Customer, error)
 			c.members = append(c.members, m)
 		}
 	}
+	if sections&hasParts != 0 {
+		c.parts = r.parts(sets, all)
+	}
 	if sections&hasFeatures != 0 {
-		if layout, ok := all.find(r.fixed()); !ok {
-			r.failf("features of an unknown layout")
-		} else if row, err := set.Decode(r.b, layout); err != nil {
-			r.failf("%v", err)
-		} else {
+		if layout := r.layout(all); r.err == nil {
+			row, err := sets.user.Decode(r.b, layout)
+			if err != nil {
+				r.failf("%v", err)
+			}
 			c.features, r.b = row, nil
 		}
 	}
@@ -241,7 +247,7 @@ func decodeCustomer(b []byte, set *feature.Set, all *layouts) (*Customer, error)
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size()
+	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size()
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

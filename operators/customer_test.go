@@ -9,8 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"nudge/models"
-
-	"nudge/operators/feature"
 )
 
 var smallLimits = Limits{History: 4, Cart: 3, Bought: 3}
@@ -54,12 +52,12 @@ func customers(t *rapid.T, label string) *Customer {
 }
 
 // noFeatures is the set of a pipeline that declares none.
-var noFeatures = func() *feature.Set {
+var noFeatures = func() *ownSets {
 	s, err := newFeatures(entityUser, nil, nil, time.UTC)
 	if err != nil {
 		panic(err)
 	}
-	return s
+	return &ownSets{newOwnSet(s), newOwnSet(s), newOwnSet(s)}
 }()
 
 func (c *Customer) text() string { return fmt.Sprintf("%x", c.AppendBinary(nil)) }

@@ -9,6 +9,7 @@
 //	moment.go, audience.go          when a decider is considered, and for whom
 //	facts.go, faults.go             what conditions may name; what is wrong with them
 //	features.go                     the features that a pipeline declares, and the layouts of their rows
+//	parts.go                        features per category and of the session
 //	shared.go, results.go           features of items and of all together; windows that are put out when they close
 //	fold.go                         an event's way through state, deciders and lessons
 //	recommend.go coupon.go churn.go the deciders

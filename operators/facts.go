@@ -27,6 +27,8 @@ const (
 // What a name stands for. A slot is one of these, and a number within it.
 const (
 	slotFeature = iota
+	slotCategoryFeature
+	slotSessionFeature
 	slotItemFeature
 	slotGlobalFeature
 	slotTrait
@@ -86,13 +88,7 @@ var eventFields = []field{
 
 // itemFields are item.<name>: what the catalogue says of the event's first item, or of the candidate.
 var itemFields = []field{
-	{"category", condition.Text, nil, func(f *facts) string {
-		if r := f.row(); r != nil {
-			first, _, _ := strings.Cut(r.categories, "\n")
-			return first
-		}
-		return ""
-	}},
+	{"category", condition.Text, nil, (*facts).category},
 	{"id", condition.Text, nil, func(f *facts) string {
 		if r := f.row(); r != nil {
 			return r.id
@@ -183,6 +179,14 @@ func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
 		if n.scope&scopeThis != 0 {
 			return of(slotEvent, eventFields)
 		}
+	case entitySession:
+		if i, ok := p.sets.session.Find(path[1]); ok {
+			return slotOf(slotSessionFeature, i), kindOf(p.sets.session.KindOf(i)), true
+		}
+	case entityCategory:
+		if i, ok := p.sets.category.Find(path[1]); ok && n.scope&scopeItem != 0 {
+			return slotOf(slotCategoryFeature, i), kindOf(p.sets.category.KindOf(i)), true
+		}
 	case "item":
 		if n.scope&scopeItem == 0 {
 			break
@@ -232,6 +236,15 @@ func (f *facts) now() time.Time {
 	return f.zoned
 }
 
+// category is the first category of the item, as the catalogue has it.
+func (f *facts) category() string {
+	if r := f.row(); r != nil {
+		first, _, _ := strings.Cut(r.categories, "\n")
+		return first
+	}
+	return ""
+}
+
 func (f *facts) row() *item {
 	if !f.program.catalog.valid(f.item) {
 		return nil
@@ -245,6 +258,10 @@ func (f *facts) feature(slot int) (v feature.Value, ok bool) {
 	switch slot >> slotBits {
 	case slotFeature:
 		return f.view.Value(n), true
+	case slotSessionFeature:
+		return f.program.sets.session.Value(f.customer.parts.sessionRow(), n, f.nowMS), true
+	case slotCategoryFeature:
+		return f.program.sets.category.Value(f.customer.parts.categoryRow(f.category()), n, f.nowMS), true
 	case slotItemFeature:
 		row := uint32(noRow)
 		if f.program.catalog.valid(f.item) {
@@ -398,6 +415,7 @@ func (n *names) all() (all []string) {
 		}
 	}
 	declared(entityUser, n.program.features)
+	declared(entitySession, n.program.sets.session.Set)
 	declared(entityGlobal, n.program.global.set)
 	for _, a := range n.program.audiences {
 		all = append(all, "audience."+a.name)
@@ -409,6 +427,7 @@ func (n *names) all() (all []string) {
 	}
 	if n.scope&scopeItem != 0 {
 		declared(entityItem, n.program.items.set)
+		declared(entityCategory, n.program.sets.category.Set)
 		add("item", itemFields)
 	}
 	return all

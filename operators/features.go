@@ -20,12 +20,14 @@ import (
 
 // What features are of. Their names begin with it: user.views_1h, item.buyers_7d, global.visits.
 const (
-	entityUser   = "user"
-	entityItem   = "item"
-	entityGlobal = "global"
+	entityUser     = "user"
+	entityCategory = "user_category" // a customer and the first category of an item
+	entitySession  = "session"       // a customer's present one, by the event's session
+	entityItem     = "item"
+	entityGlobal   = "global"
 )
 
-var entities = []string{entityUser, entityItem, entityGlobal}
+var entities = []string{entityUser, entityCategory, entitySession, entityItem, entityGlobal}
 
 // splitFeature takes a feature's name apart. Without a known entity in front there is none.
 func splitFeature(name string) (entity, own string) {
@@ -81,7 +83,12 @@ func (p *Program) addFeatures(results map[string]Results) error {
 		sets[entity] = s
 	}
 	p.features = sets[entityUser]
-	p.layouts = newLayouts(sets[entityUser].Layout(), sets[entityItem].Layout(), sets[entityGlobal].Layout())
+	p.sets = &ownSets{newOwnSet(sets[entityUser]), newOwnSet(sets[entityCategory]), newOwnSet(sets[entitySession])}
+	var all []feature.Layout
+	for _, entity := range entities {
+		all = append(all, sets[entity].Layout())
+	}
+	p.layouts = newLayouts(all...)
 	p.closedMS = math.MinInt64
 	p.items = newShared(entityItem, sets[entityItem], p.layouts, &p.closedMS)
 	p.global = newShared(entityGlobal, sets[entityGlobal], p.layouts, &p.closedMS)
@@ -95,7 +102,7 @@ func featureFaults(defs map[string]feature.Definition) (faults []ConfigFault) {
 		entity, own := splitFeature(name)
 		switch {
 		case entity == "" || own == "" || strings.Contains(own, "."):
-			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "want user.<name>, item.<name> or global.<name>, such as user.views_1h"}})
+			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "want user.<name>, user_category.<name>, session.<name>, item.<name> or global.<name>, such as user.views_1h"}})
 			continue
 		case entity == entityItem && slices.ContainsFunc(itemFields, func(f field) bool { return f.name == own }):
 			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "the catalogue has that name; rename the feature"}})
@@ -173,16 +180,20 @@ func (p *Program) Category(item string) string {
 
 // observe takes the event into the customer's features.
 func (p *Program) observe(t *engine.Turn, c *Customer, s *scratch) {
+	o := &s.observation
+	o.Event, o.Line, o.TimeMS, o.WatermarkMS, o.Items = t.Event, -1, t.NowMS, t.WatermarkMS, p
 	if p.features.Len() == 0 {
 		return
 	}
-	o := &s.observation
-	o.Event, o.Line, o.TimeMS, o.WatermarkMS, o.Items = t.Event, -1, t.NowMS, t.WatermarkMS, p
 	p.features.Observe(&c.features, o)
 	for _, atMS := range o.Visits {
 		t.VisitAt(atMS)
 	}
 	o.Visits = o.Visits[:0]
+	p.countLate(t, o)
+}
+
+func (p *Program) countLate(t *engine.Turn, o *feature.Observation) {
 	for ; o.Late > 0; o.Late-- {
 		t.Count("late/features")
 	}

@@ -71,6 +71,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	c.firstMS = earliest(c.firstMS, t.NowMS)
 	p.take(t, c, s)
 	p.observe(t, c, s)
+	p.observeParts(t, c, s)
 	p.noteShared(t, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {

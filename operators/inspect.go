@@ -11,25 +11,27 @@ import (
 
 // Description is what is remembered of a customer, for people.
 type Description struct {
-	First        string            `json:"first,omitempty"`
-	Last         string            `json:"last,omitempty"`
-	Recent       []ItemTime        `json:"recent,omitempty"` // the latest first
-	Cart         []CartItem        `json:"cart,omitempty"`
-	Bought       []ItemTime        `json:"bought,omitempty"` // the latest first
-	Orders       []OrderTime       `json:"orders,omitempty"` // those that can still be taken back, the latest first
-	Purchases    int               `json:"purchases,omitempty"`
-	Spent        float64           `json:"spent,omitempty"`
-	FirstOrder   string            `json:"first_order,omitempty"`
-	LastOrder    string            `json:"last_order,omitempty"`
-	UsualGap     float64           `json:"usual_gap_days,omitempty"`
-	Left         float64           `json:"probability_left,omitempty"` // as of the last event
-	Satisfaction float64           `json:"satisfaction,omitempty"`
-	Reviews      int               `json:"reviews,omitempty"`
-	Consents     map[string]string `json:"consents,omitempty"`
-	Traits       map[string]string `json:"traits,omitempty"`
-	Features     map[string]any    `json:"features,omitempty"`  // as of the last event
-	Audiences    map[string]string `json:"audiences,omitempty"` // since when the customer belongs to them
-	Deciders     []DeciderState    `json:"deciders,omitempty"`
+	First        string                    `json:"first,omitempty"`
+	Last         string                    `json:"last,omitempty"`
+	Recent       []ItemTime                `json:"recent,omitempty"` // the latest first
+	Cart         []CartItem                `json:"cart,omitempty"`
+	Bought       []ItemTime                `json:"bought,omitempty"` // the latest first
+	Orders       []OrderTime               `json:"orders,omitempty"` // those that can still be taken back, the latest first
+	Purchases    int                       `json:"purchases,omitempty"`
+	Spent        float64                   `json:"spent,omitempty"`
+	FirstOrder   string                    `json:"first_order,omitempty"`
+	LastOrder    string                    `json:"last_order,omitempty"`
+	UsualGap     float64                   `json:"usual_gap_days,omitempty"`
+	Left         float64                   `json:"probability_left,omitempty"` // as of the last event
+	Satisfaction float64                   `json:"satisfaction,omitempty"`
+	Reviews      int                       `json:"reviews,omitempty"`
+	Consents     map[string]string         `json:"consents,omitempty"`
+	Traits       map[string]string         `json:"traits,omitempty"`
+	Features     map[string]any            `json:"features,omitempty"`   // as of the last event
+	Session      map[string]any            `json:"session,omitempty"`    // of the present one
+	Categories   map[string]map[string]any `json:"categories,omitempty"` // features by category
+	Audiences    map[string]string         `json:"audiences,omitempty"`  // since when the customer belongs to them
+	Deciders     []DeciderState            `json:"deciders,omitempty"`
 }
 
 // ItemTime is an item and when it was last met. Items that have no row are named by their hash.
@@ -97,6 +99,18 @@ func (p *Program) Describe(state engine.State) any {
 		d.Traits[x.name] = x.value
 	}
 	d.Features = describeFeatures(entityUser, p.features, &c.features, c.lastMS)
+	if c.parts != nil {
+		d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, c.lastMS)
+		for i := range c.parts.categories {
+			x := &c.parts.categories[i]
+			if f := describeFeatures(entityCategory, p.sets.category.Set, &x.row, c.lastMS); f != nil {
+				if d.Categories == nil {
+					d.Categories = map[string]map[string]any{}
+				}
+				d.Categories[x.key] = f
+			}
+		}
+	}
 	for _, a := range p.audiences {
 		if i, in := c.member(a.key); in {
 			if d.Audiences == nil {

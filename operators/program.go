@@ -26,7 +26,8 @@ type Program struct {
 	features                     *feature.Set // of customers
 	items                        *sharedFeatures
 	global                       *sharedFeatures
-	closedMS                     int64 // up to when their windows were closed
+	closedMS                     int64    // up to when their windows were closed
+	sets                         *ownSets // features of customers and of their parts
 	layouts                      *layouts
 	outputs                      []string       // streams of closed windows
 	published                    []bool         // whether they go to the decision stream
@@ -294,11 +295,11 @@ func (p *Program) Tables() []*engine.Table { return p.tables }
 func (p *Program) newVersion() { p.version = "n" + strconv.FormatUint(p.learned, 10) }
 
 // NewState returns a customer of whom nothing is known.
-func (p *Program) NewState() engine.State { return newCustomer(p.features) }
+func (p *Program) NewState() engine.State { return newCustomer(p.sets) }
 
 // DecodeState is the inverse of Customer.AppendBinary.
 func (p *Program) DecodeState(b []byte) (engine.State, error) {
-	c, err := decodeCustomer(b, p.features, p.layouts)
+	c, err := decodeCustomer(b, p.sets, p.layouts)
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +311,7 @@ func (p *Program) Merge(into, from engine.State) {
 	c, o := into.(*Customer), from.(*Customer)
 	c.merge(o, &p.config.Limits)
 	p.features.Merge(&c.features, &o.features, &feature.Observation{})
+	p.mergeParts(c, o)
 }
 
 // Grant gives out budget.

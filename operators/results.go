@@ -55,6 +55,8 @@ func (c *Config) resultFaults() (faults []ConfigFault) {
 			switch {
 			case entity == "":
 				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want the name of a feature, such as user.views", Suggestion: nearest(of, declared)}})
+			case entity == entityCategory || entity == entitySession:
+				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want features of user, item or global"}})
 			case first != "" && entity != first:
 				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of) + " beside " + strconv.Quote(r.Of[0]), Allowed: "want features of one entity; declare another output for the others"}})
 			case wrong && f.Word != "":

@@ -1,8 +1,10 @@
 // Package feature computes the features that a pipeline declares: aggregates over what one entity did within windows of event time.
-// Nothing in it depends on what the entity is; pipelines declare features of customers, of items, and of all together.
+// Nothing in it depends on what the entity is; pipelines declare features of customers, of their sessions and categories, of items, and of all together.
 //
 //	user.views_1h:   {count: product.viewed, window: 1h}
 //	user.spend_90d:  {sum: order.completed.value, window: 90d}
+//	user_category.views: {count: product.viewed, window: 7d}
+//	session.items:   {sequence: product.viewed.item, k: 5}
 //	item.buyers_7d:  {distinct: order.completed.user, window: 7d}
 //	global.visits:   {count: any, window: {tumbling: 1h}}
 //
