@@ -62,8 +62,21 @@ type DeciderState struct {
 	Alerted bool   `json:"alerted,omitempty"`
 }
 
-// Describe tells what is remembered of a customer as a document that encoding/json can write.
+// Describe tells what is remembered of a customer as a document that encoding/json can write; features as of the last event.
 func (p *Program) Describe(state engine.State) any {
+	return p.DescribeAt(state, state.(*Customer).lastMS)
+}
+
+// DescribeGlobal tells what the features of all together say as of a time.
+func (p *Program) DescribeGlobal(nowMS int64) map[string]any {
+	if len(p.global.rows) == 0 {
+		return describeFeatures(entityGlobal, p.global.set, &emptyRow, nowMS)
+	}
+	return describeFeatures(entityGlobal, p.global.set, &p.global.rows[0], nowMS)
+}
+
+// DescribeAt is Describe with features as of a time.
+func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 	c := state.(*Customer)
 	d := &Description{
 		First: timeText(c.firstMS), Last: timeText(c.lastMS), Recent: p.itemTimes(c.recent), Bought: p.itemTimes(c.bought),
@@ -98,12 +111,12 @@ func (p *Program) Describe(state engine.State) any {
 		}
 		d.Traits[x.name] = x.value
 	}
-	d.Features = describeFeatures(entityUser, p.features, &c.features, c.lastMS)
+	d.Features = describeFeatures(entityUser, p.features, &c.features, nowMS)
 	if c.parts != nil {
-		d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, c.lastMS)
+		d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, nowMS)
 		for i := range c.parts.categories {
 			x := &c.parts.categories[i]
-			if f := describeFeatures(entityCategory, p.sets.category.Set, &x.row, c.lastMS); f != nil {
+			if f := describeFeatures(entityCategory, p.sets.category.Set, &x.row, nowMS); f != nil {
 				if d.Categories == nil {
 					d.Categories = map[string]map[string]any{}
 				}

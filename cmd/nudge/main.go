@@ -49,6 +49,7 @@ func (c *cli) root() *cobra.Command {
 what to do next to NATS: recommendations, coupons, churn alerts - each exactly once, with its reasons.`,
 		Example: `  nudge demo                                   everything in one process, nothing to install
   nudge check shop.yaml                        is the pipeline valid?
+  nudge try -c shop.yaml < events.jsonl        what does it decide?
   nudge run -c shop.yaml                       decide, until interrupted
   nudge tail                                   watch decisions, in words
   nudge inspect customer u-42                  what is known of a customer
@@ -94,7 +95,7 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 	root.SetHelpCommandGroupID("see")
 	root.SetCompletionCommandGroupID("run")
 	for group, commands := range map[string][]*cobra.Command{
-		"run":   {runCommand(c.logger), c.checkCommand(), c.versionCommand()},
+		"run":   {runCommand(c.logger), c.checkCommand(), c.tryCommand(), c.testCommand(), c.versionCommand()},
 		"see":   {c.tailCommand(), c.explainCommand(), c.inspectCommand(), c.statusCommand(), c.deadCommand()},
 		"steer": {c.pauseCommand(), c.resumeCommand(), c.backupCommand(), c.restoreCommand()},
 		"test":  {c.demoCommand(), c.simulateCommand(), c.exportCommand(), c.replayCommand(), c.benchCommand()},

@@ -51,6 +51,8 @@ var arrows = map[string][]string{
 	"cmd/nudge/internal/feed":      {"streams", "streams/files", "streams/kafka", "streams/simulate"},
 	"cmd/nudge/internal/latency":   {"streams", "streams/kafka"},
 	"cmd/nudge/internal/recording": {"engine", "state", "streams", "streams/files", "streams/kafka"},
+	"cmd/nudge/internal/sandbox":   {"engine", "operators", "operators/pipeline", "state", "streams"},
+	"cmd/nudge/internal/suite":     {"cmd/nudge/internal/sandbox", "operators", "operators/feature", "operators/pipeline", "streams"},
 }
 
 // owners are the modules that only some packages may import. Tests may import what they like.
@@ -60,7 +62,7 @@ var owners = map[string][]string{
 	"github.com/nats-io/nats.go":      {"streams/nats"},
 	"github.com/nats-io/nats-server":  {"streams/embedded"},
 	"github.com/twmb/franz-go":        {"streams/embedded"},
-	"github.com/goccy/go-yaml":        {"operators/pipeline", "cmd/nudge"},
+	"github.com/goccy/go-yaml":        {"operators/pipeline", "cmd/nudge", "cmd/nudge/internal/suite"},
 	"github.com/spf13":                {"cmd/nudge"},
 	"github.com/prometheus":           {"engine/node", "cmd/nudge"},
 	"go.uber.org/zap":                 {"cmd/nudge", "engine/node", "state", "streams/embedded", "streams/kafka", "streams/nats"},
