@@ -20,13 +20,14 @@ import (
 
 // The endpoints that a running node answers on, under nats.APIGroup.
 const (
-	apiStatus  = "status"
-	apiInspect = "inspect"
-	apiProfile = "profile"
-	apiExplain = "explain"
-	apiPause   = "pause"
-	apiResume  = "resume"
-	apiBackup  = "backup"
+	apiStatus   = "status"
+	apiInspect  = "inspect"
+	apiProfile  = "profile"
+	apiPipeline = "pipeline"
+	apiExplain  = "explain"
+	apiPause    = "pause"
+	apiResume   = "resume"
+	apiBackup   = "backup"
 )
 
 // inspectQuestion is what is asked on apiInspect.
@@ -107,6 +108,14 @@ func serveAPI(svc *nats.Service, o *opened) error {
 			return o.inspect(ctx, q)
 		}),
 		handle(apiProfile, answerWithin, func(ctx context.Context, customer []byte) (any, error) { return o.profile(ctx, string(customer)) }),
+		handle(apiPipeline, answerWithin, func(ctx context.Context, _ []byte) (any, error) {
+			var text []byte
+			err := o.look(ctx, func(v *view) error {
+				text = bytes.Clone(v.engine.Setup().Definition)
+				return nil
+			})
+			return text, err
+		}),
 		handle(apiExplain, answerWithin, func(ctx context.Context, id []byte) (any, error) {
 			m, err := findDecision(ctx, o.stream, string(id))
 			return m.Data, err

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"nudge": main
 // the commands
 //
 //	exits CODE COMMAND...   run it and expect that exit code
-//	fetch STATUS URL        get it and expect that status; its body is what stdout looks at
+//	fetch STATUS URL        get it until it has that status, for 10 s; its body is what stdout looks at
 //	brokers                 start an embedded Kafka and NATS, whose addresses are then $KAFKA and $NATS
 //	edit FILE OLD NEW       replace the first OLD in the file
 func TestScripts(t *testing.T) {
@@ -71,13 +71,23 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: fetch STATUS URL")
 	}
-	r, err := http.Get(args[1])
-	ts.Check(err)
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	ts.Check(err)
+	var body []byte
+	got := ""
+	for tries := 0; got != args[0] && tries < 200; tries++ { // a node takes its time to be ready
+		if tries > 0 {
+			<-time.After(50 * time.Millisecond)
+		}
+		r, err := http.Get(args[1])
+		if err != nil {
+			got = err.Error()
+			continue
+		}
+		body, err = io.ReadAll(r.Body)
+		ts.Check(errors.Join(err, r.Body.Close()))
+		got = strconv.Itoa(r.StatusCode)
+	}
 	fmt.Fprintf(ts.Stdout(), "%s", body)
-	if got := strconv.Itoa(r.StatusCode); got != args[0] {
+	if got != args[0] {
 		ts.Fatalf("%s answered %s, want %s:\n%s", args[1], got, args[0], body)
 	}
 }

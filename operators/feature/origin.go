@@ -1,0 +1,49 @@
+package feature
+
+import "math"
+
+// Never says that a feature counts from the change on only: it has no window that time would fill.
+const Never = math.MaxInt64
+
+// Origin says what feature i finds in rows that another set has written. kept: all that it needs is there. warmMS is how much event time
+// passes until it covers its whole window: 0 at once, Never for one of a lifetime.
+func (s *Set) Origin(i int, old *Set) (kept bool, warmMS int64) {
+	f := &s.features[i]
+	t := &s.tiers[f.tier]
+	for k := range old.tiers {
+		o := &old.tiers[k]
+		if o.clock != t.clock || o.resMS != t.resMS {
+			continue
+		}
+		ours, theirs := t.cells, o.cells
+		if f.agg == aggSketch {
+			ours, theirs = t.sketches, o.sketches
+		}
+		known := same(ours, theirs)
+		for _, col := range f.cols {
+			if known[col] < 0 {
+				return false, f.fills()
+			}
+		}
+		if f.span.kind == sliding && f.span.sizeMS > o.keepMS {
+			return true, f.span.sizeMS - o.keepMS
+		}
+		return true, 0
+	}
+	return false, f.fills()
+}
+
+// fills is how much time passes until a feature that begins empty covers its window.
+func (f *feature) fills() int64 {
+	const day = 24 * 3600_000
+	switch f.span.kind {
+	case lifetime:
+		return Never
+	case calendar:
+		if f.span.label == "week" {
+			return 7 * day
+		}
+		return day
+	}
+	return f.span.sizeMS
+}
