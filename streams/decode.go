@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/bits"
@@ -15,9 +16,12 @@ type Format uint8
 const (
 	Native Format = iota
 	Segment
+	GA4
+	CloudEvents
+	Auto // each record by what only its format has
 )
 
-var formatNames = [...]string{Native: "native", Segment: "segment"}
+var formatNames = [...]string{Native: "native", Segment: "segment", GA4: "ga4", CloudEvents: "cloudevents", Auto: "auto"}
 
 func (f Format) String() string {
 	if int(f) < len(formatNames) {
@@ -68,6 +72,10 @@ func (d *Decoder) Decode(r *Record, e *Event) *Fault {
 	b := r.Value
 	if len(b) > 5 && b[0] == 0 {
 		b = b[5:] // magic byte and schema id of a schema registry
+		if p := skipSpace(b, 0); p < len(b) && b[p] != '{' {
+			return &Fault{FaultJSON, fmt.Sprintf("a record under schema %d of a schema registry that is no JSON: write it with the JSON Schema serializer, not as Avro or Protobuf",
+				binary.BigEndian.Uint32(r.Value[1:]))}
+		}
 	}
 	if len(b) > MaxEventBytes {
 		return &Fault{FaultTooLarge, fmt.Sprintf("record of %d bytes: want at most %d", len(b), MaxEventBytes)}
@@ -75,10 +83,19 @@ func (d *Decoder) Decode(r *Record, e *Event) *Fault {
 	if !utf8.Valid(b) {
 		return utf8Fault(b)
 	}
+	format := d.format
+	if format == Auto {
+		format = d.formatOf(r, b)
+	}
 	var f *Fault
-	if d.format == Segment {
+	switch format {
+	case Segment:
 		f = d.segment(b, e)
-	} else {
+	case GA4:
+		f = d.ga4(b, e)
+	case CloudEvents:
+		f = d.cloudEvent(r, b, e)
+	default:
 		f = d.native(b, e)
 	}
 	if f == nil || f.Reason == FaultJSON || f.Reason == FaultUTF8 || json.Valid(b) {

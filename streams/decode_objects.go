@@ -195,7 +195,7 @@ var (
 	propsBounds   = bounds{MaxPropsDepth, MaxPropsKeys, `field "props"`}
 	lineBounds    = bounds{maxUnknownDepth, MaxPropsKeys, `field "items"`}
 	contextBounds = bounds{maxUnknownDepth, MaxPropsKeys, `field "context"`}
-	segmentBounds = bounds{maxUnknownDepth, 512, "Segment call"}
+	foreignBounds = bounds{maxUnknownDepth, 512, "record"}
 )
 
 // member notes a key of the nested object whose keys start at from in d.keys, and that it is the first of its name.

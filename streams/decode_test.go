@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,13 +58,13 @@ func describe(e *Event) string {
 }
 
 // TestDecode runs the text tables in testdata/decode. Each line of a block's input is one record; \xHH stands for a byte
-// and <n*s> for s repeated n times. own=CNY USD=7.1 says what money is held in and what a dollar is worth.
+// and <n*s> for s repeated n times; @key=value before it is a header. own=CNY USD=7.1 says what money is held in and what a dollar is worth.
 func TestDecode(t *testing.T) {
 	datadriven.Walk(t, "testdata/decode", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
-			format := Native
-			if strings.Contains(path, "segment") {
-				format = Segment
+			format, err := ParseFormat(strings.TrimSuffix(filepath.Base(path), ".txt"))
+			if err != nil {
+				format = Native
 			}
 			d := NewDecoder(format)
 			d.Strict = td.HasArg("strict")
@@ -71,7 +72,13 @@ func TestDecode(t *testing.T) {
 			var out strings.Builder
 			var e Event
 			for _, line := range strings.Split(td.Input, "\n") {
-				r := Record{Value: expand(t, line)}
+				r := Record{}
+				for strings.HasPrefix(line, "@") { // @key=value: a header
+					name, rest, _ := strings.Cut(line[1:], " ")
+					key, value, _ := strings.Cut(name, "=")
+					r.Headers, line = append(r.Headers, Header{key, []byte(value)}), rest
+				}
+				r.Value = expand(t, line)
 				if f := d.Decode(&r, &e); f != nil {
 					fmt.Fprintf(&out, "%s\n", f.Error())
 					continue
@@ -260,13 +267,13 @@ func TestTypesAndNames(t *testing.T) {
 			t.Errorf("ParseType(%q) = %s, want %s", name, got, want)
 		}
 	}
-	for _, f := range []Format{Native, Segment} {
+	for _, f := range []Format{Native, Segment, GA4, CloudEvents, Auto} {
 		if got, err := ParseFormat(f.String()); got != f || err != nil {
 			t.Errorf("ParseFormat(%q) = %v, %v", f, got, err)
 		}
 	}
-	if _, err := ParseFormat("ga4"); err == nil || !strings.Contains(err.Error(), "native, segment") {
-		t.Errorf("ParseFormat(ga4): %v: want an error that names the formats", err)
+	if _, err := ParseFormat("avro"); err == nil || !strings.Contains(err.Error(), "native, segment, ga4, cloudevents, auto") {
+		t.Errorf("ParseFormat(avro): %v: want an error that names the formats", err)
 	}
 }
 

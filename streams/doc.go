@@ -16,6 +16,6 @@
 //
 // A record's way: record.go (hash), decode.go (top level), decode_fields.go and decode_objects.go (values; the rules of the
 // type), scan.go, money.go and clock.go (text of JSON, prices, times), currency.go (money of other
-// currencies), schema.go (fields, limits, what each type needs),
-// segment.go (the other format). A decision's way: decision_json.go, encode.go, subject.go, words.go, explain.go.
+// currencies), rewrite.go segment.go ga4.go cloudevents.go (other formats), schema.go (fields, limits, what each type needs),
+// json_schema.go. A decision's way: decision_json.go, encode.go, subject.go, words.go, explain.go.
 package streams

@@ -76,20 +76,12 @@ type segmentCall struct {
 
 // segment decodes the text of a Segment call.
 func (d *Decoder) segment(b []byte, e *Event) *Fault {
-	d.fault, d.keys = nil, d.keys[:0]
-	p := skipSpace(b, 0)
-	end := d.propValue(b, p, 0, &segmentBounds)
-	if end >= 0 && skipSpace(b, end) != len(b) {
-		end = d.syntax(b, ^skipSpace(b, end))
-	}
-	if end < 0 {
-		return d.fault
-	}
-	if b[p] != '{' {
-		return &Fault{FaultType, "want a JSON object, got " + excerpt(b[p:])}
+	whole, f := d.objectOf(b)
+	if f != nil {
+		return f
 	}
 	var c segmentCall
-	if f := c.parse(Props(b[p:end])); f != nil {
+	if f := c.parse(whole); f != nil {
 		return f
 	}
 	native, f := c.native(make([]byte, 0, len(b)+64))

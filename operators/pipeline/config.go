@@ -82,7 +82,7 @@ type Inputs struct {
 // Input is one topic.
 type Input struct {
 	Topic    string `yaml:"topic"` // "": not read
-	Format   string `yaml:"format" allow:"native|segment"`
+	Format   string `yaml:"format" allow:"native|segment|ga4|cloudevents|auto"`
 	Strict   bool   `yaml:"strict"`   // unknown top-level fields are dead letters
 	Optional bool   `yaml:"optional"` // if the topic does not exist when nudge starts, go on without it
 }
