@@ -50,6 +50,7 @@ type Decoder struct {
 
 	format Format
 
+	text  []byte // of the native event
 	fault *Fault
 	keys  []string // keys of the objects being read, innermost last; never seen by events
 	many  map[string]struct{}
@@ -109,8 +110,12 @@ func (d *Decoder) Decode(r *Record, e *Event) *Fault {
 	return d.fault
 }
 
+// NativeText is the event that was decoded last, in the native format.
+func (d *Decoder) NativeText() []byte { return d.text }
+
 // native decodes the JSON text of a native event.
 func (d *Decoder) native(b []byte, e *Event) *Fault {
+	d.text = b
 	if !d.event(b, e) || !d.check(b, e) {
 		return d.fault
 	}

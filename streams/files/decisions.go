@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"nudge/streams"
@@ -115,7 +116,7 @@ func ReadDecisions(path string, each func(line []byte, d *streams.Decision) erro
 	})
 }
 
-// ReadLines calls each for every line of a file of JSON lines, plain or (.zst) compressed, with its number, until each
+// ReadLines calls each for every line of a file of JSON lines, plain or compressed (.zst, .gz), with its number, until each
 // returns an error. The line is valid during the call only.
 func ReadLines(path string, each func(n int, line []byte) error) error {
 	file, err := os.Open(path)
@@ -124,14 +125,26 @@ func ReadLines(path string, each func(n int, line []byte) error) error {
 	}
 	defer file.Close()
 	var in io.Reader = file
-	if compressed(path) {
+	switch {
+	case compressed(path):
 		zip, err := newDecoder(file)
 		if err != nil {
 			return fmt.Errorf("streams/files: %s: %w", path, err)
 		}
 		defer zip.Close()
 		in = zip
+	case strings.HasSuffix(path, ".gz"):
+		zip, err := gzip.NewReader(file)
+		if err != nil {
+			return fmt.Errorf("streams/files: %s: %w", path, err)
+		}
+		in = zip
 	}
+	return ScanLines(path, in, each)
+}
+
+// ScanLines is ReadLines of a text that is open already; path stands in errors.
+func ScanLines(path string, in io.Reader, each func(n int, line []byte) error) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	n := 0
