@@ -412,6 +412,9 @@ func (s *Set) Len() int { return len(s.features) }
 // Name is the name of feature i, as conditions and decisions have it.
 func (s *Set) Name(i int) string { return s.features[i].name }
 
+// Base is the name that feature i is defined by; a definition with several windows makes several features.
+func (s *Set) Base(i int) string { return s.features[i].base }
+
 // KindOf is the kind of value that feature i has.
 func (s *Set) KindOf(i int) Kind { return s.features[i].kind }
 

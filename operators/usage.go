@@ -1,0 +1,114 @@
+package operators
+
+import (
+	"maps"
+	"slices"
+
+	"nudge/operators/condition"
+	"nudge/operators/feature"
+)
+
+// Unused lists the features that no condition, log, audience or output asks for.
+func (p *Program) Unused() (unused []string) {
+	used := map[string]bool{}
+	note := func(c *condition.Condition) {
+		if c != nil {
+			for _, name := range c.Names() {
+				used[name] = true
+			}
+		}
+	}
+	for _, a := range p.audiences {
+		note(a.when)
+	}
+	deciders := p.moments()
+	for _, x := range p.churns {
+		deciders = append(deciders, x.decider)
+	}
+	for _, d := range deciders {
+		note(d.when)
+		note(d.audience)
+	}
+	logs := func(names []string) {
+		for _, name := range names {
+			used[name] = true
+		}
+	}
+	for _, r := range p.config.Recommenders {
+		logs(r.Log)
+	}
+	for _, o := range p.config.Offers {
+		logs(o.Log)
+	}
+	for _, x := range p.config.Churn {
+		logs(x.Log)
+	}
+	for _, r := range p.config.Results {
+		logs(r.Of)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.config.Features)) {
+		entity, own := splitFeature(name)
+		set := p.set(entity)
+		asked := used[name]
+		for i := range set.Len() {
+			if set.Base(i) == own {
+				asked = asked || used[entity+"."+set.Name(i)]
+			}
+		}
+		if !asked {
+			unused = append(unused, name)
+		}
+	}
+	return unused
+}
+
+// set is the compiled features of an entity.
+func (p *Program) set(entity string) *feature.Set {
+	switch entity {
+	case entityCategory:
+		return p.sets.category.Set
+	case entitySession:
+		return p.sets.session.Set
+	case entityItem:
+		return p.items.set
+	case entityGlobal:
+		return p.global.set
+	}
+	return p.features
+}
+
+// Estimates says what the features of each entity that has some are expected to take, by entity.
+func (p *Program) Estimates() map[string]feature.Estimate {
+	out := map[string]feature.Estimate{}
+	for _, entity := range entities {
+		if set := p.set(entity); set.Len() > 0 {
+			out[entity] = set.Estimate()
+		}
+	}
+	return out
+}
+
+// FeatureTypes says which event types each feature counts, by its full name; nil stands for all.
+func (p *Program) FeatureTypes() map[string][]string {
+	out := map[string][]string{}
+	for _, entity := range entities {
+		set := p.set(entity)
+		for i := range set.Len() {
+			types, any := set.Types(i)
+			if any {
+				types = nil
+			}
+			out[entity+"."+set.Name(i)] = types
+		}
+	}
+	return out
+}
+
+// Audiences names the audiences.
+func (p *Program) Audiences() []string { return slices.Sorted(maps.Keys(p.config.Audiences)) }
+
+// Ignored names the rules that keep traffic out.
+func (p *Program) Ignored() []string { return slices.Sorted(maps.Keys(p.config.Ignore)) }
+
+// Deciders names what decides.
+func (p *Program) Deciders() []string { return p.deciders() }
