@@ -16,6 +16,10 @@ import (
 //
 // What is estimated is Ertl's improved raw estimate ("New cardinality estimation algorithms for HyperLogLog sketches", 2017, algorithm 6),
 // which needs no tables and is as good for few as for many.
+
+// HLLError is the standard error of HLLEstimate, as a share: 1.04 / sqrt(2^11).
+const HLLError = 0.023
+
 const (
 	hllBits      = 11
 	hllRegisters = 1 << hllBits

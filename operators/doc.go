@@ -14,6 +14,7 @@
 //	fold.go                         an event's way through state, deciders and lessons
 //	recommend.go coupon.go churn.go the deciders
 //	ignore.go                       traffic that is kept out
+//	audit.go                        logged features held against the raw events
 //	inspect.go, plan.go, usage.go   what is remembered, for people; what a changed pipeline keeps of it; what one asks for
 //
 // Invariants:

@@ -199,6 +199,9 @@ func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *st
 	for _, l := range d.logs {
 		x.Logged = s.facts.appendLogged(x.Logged, &l)
 	}
+	if p.audit != nil {
+		p.audit.logged(t, c, x.Name, x.Logged)
+	}
 }
 
 // nextAt is the next time after a time at which a daily moment comes: at d.at of the first day that is a multiple of d.every.

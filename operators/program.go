@@ -45,6 +45,8 @@ type Program struct {
 	on                           [streams.NumTypes]actions
 	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
+	audit *Audit // nil: none
+
 	traits, purposes, props []string // that conditions name, by slot
 
 	catalog  *Catalog
@@ -310,6 +312,9 @@ func (p *Program) DecodeState(b []byte) (engine.State, error) {
 func (p *Program) Merge(into, from engine.State) {
 	c, o := into.(*Customer), from.(*Customer)
 	c.merge(o, &p.config.Limits)
+	if p.audit != nil {
+		p.audit.merged(c, o)
+	}
 	p.features.Merge(&c.features, &o.features, &feature.Observation{})
 	p.mergeParts(c, o)
 }

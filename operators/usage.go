@@ -50,9 +50,11 @@ func (p *Program) Unused() (unused []string) {
 		entity, own := splitFeature(name)
 		set := p.set(entity)
 		asked := used[name]
-		for i := range set.Len() {
-			if set.Base(i) == own {
-				asked = asked || used[entity+"."+set.Name(i)]
+		for full := range used {
+			if of, what := splitFeature(full); of == entity {
+				if i, ok := set.Find(what); ok && set.Base(i) == own {
+					asked = true
+				}
 			}
 		}
 		if !asked {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,29 +13,33 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nudge/cmd/nudge/internal/feed"
 	"nudge/operators/pipeline"
 	"nudge/streams"
 	"nudge/streams/files"
+	"nudge/streams/simulate"
 )
 
 type eventsFlags struct {
-	from   string
-	out    string
-	memory pipeline.Bytes
+	from       string
+	out        string
+	memory     pipeline.Bytes
+	partitions int
 }
 
 func (c *cli) eventsCommand() *cobra.Command {
 	f := &eventsFlags{}
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "Convert, check and sort files of events",
+		Short: "Convert, check and sort files of events, and make logs of them",
 		Long: `events works on files of events, one JSON text on a line, plain or compressed (.gz, .zst), or standard input. --from says their format, as
 inputs.*.format does in a pipeline; auto tells it of each line.`,
 		Example: `  nudge events check events.jsonl.gz
   nudge events convert --from ga4 export.jsonl -o native.jsonl.zst
-  nudge events sort native.jsonl.zst -o sorted.jsonl.zst`,
+  nudge events sort native.jsonl.zst -o sorted.jsonl.zst
+  nudge events log sorted.jsonl.zst -o log && nudge replay log -c shop.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usagef("events what? want convert, check or sort\n%s", seeHelp(cmd))
+			return usagef("events what? want convert, check, sort or log\n%s", seeHelp(cmd))
 		},
 	}
 	sub := func(use, short, example string, run func(f *eventsFlags, in []string) error) *cobra.Command {
@@ -54,6 +59,9 @@ inputs.*.format does in a pipeline; auto tells it of each line.`,
 	convert := sub("convert [FILE...]", "Write events in the native format", "  nudge events convert --from segment calls.jsonl.gz -o native.jsonl.zst", c.convertEvents)
 	sub("check [FILE...]", "Say which events would be refused, and why", "  nudge events check events.jsonl\n  cat events.jsonl | nudge events check --from native", c.checkEvents)
 	sort := sub("sort [FILE...]", "Put events into the order of their times", "  nudge events sort monday.jsonl tuesday.jsonl -o sorted.jsonl.zst", c.sortEvents)
+	log := sub("log [FILE...]", "Make an event log of files, for replay, check --events and audit", "  nudge events log catalog.jsonl sorted.jsonl.zst -o log", c.logEvents)
+	log.Flags().StringVarP(&f.out, "out", "o", "log", "empty `DIR` for the log")
+	log.Flags().IntVar(&f.partitions, "partitions", 4, "partitions of the clickstream")
 	for _, x := range []*cobra.Command{convert, sort} {
 		x.Flags().StringVarP(&f.out, "out", "o", "", "`FILE` to write, compressed if it ends in .zst (default: standard output)")
 	}
@@ -208,4 +216,40 @@ func (r refusals) err() error {
 		return nil
 	}
 	return invalidf("%d events are refused", n)
+}
+
+// logEvents makes an event log of files: each event was appended when it happened or, if an earlier line is later, with that one.
+func (c *cli) logEvents(f *eventsFlags, in []string) (err error) {
+	if f.partitions < 1 {
+		return usagef("--partitions %d: want at least 1", f.partitions)
+	}
+	sink, err := feed.Files(f.out, feed.Topics{simulate.Clickstream: "clickstream", simulate.Catalog: "catalog"}, f.partitions)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sink.Close()) }()
+	n, refused, lastMS := 0, refusals{}, int64(0)
+	err = eachEvent(f, in, func(at string, _ []byte, d *streams.Decoder, e *streams.Event, fault *streams.Fault) error {
+		if fault != nil {
+			refused.add(at, fault)
+			return nil
+		}
+		r := simulate.Record{Topic: simulate.Clickstream, Key: []byte(e.User), Value: bytes.Clone(d.NativeText())}
+		switch {
+		case e.Type.Catalogue():
+			r.Topic, r.Key = simulate.Catalog, []byte(e.Item())
+		case e.User == "":
+			r.Key = []byte(e.Anon)
+		}
+		lastMS = max(lastMS, e.TimeMS)
+		r.TimeMS = lastMS
+		n++
+		return sink.Send(context.Background(), &r)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.talk, "logged %d events in %s\n", n, f.out)
+	refused.print(c.talk)
+	return refused.err()
 }

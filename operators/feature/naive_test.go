@@ -102,21 +102,8 @@ func definitions() map[string]Definition {
 	return defs
 }
 
-// covered says which times the feature is about, by the tile rule.
-func (s *Set) covered(f *feature, nowMS int64) (from, to int64) {
-	t := &s.tiers[f.tier]
-	last := s.index(t, nowMS)
-	switch f.span.kind {
-	case lifetime:
-		return math.MinInt64, math.MaxInt64
-	case sliding:
-		return s.startOf(t, last-f.span.sizeMS/t.resMS+1), s.endOf(t, last)
-	}
-	return s.startOf(t, last), s.endOf(t, last)
-}
-
-// naive computes a feature from the raw events.
-func (s *Set) naive(f *feature, facts []fact, nowMS int64) any {
+// fromFacts computes a feature from the raw events.
+func (s *Set) fromFacts(f *feature, facts []fact, nowMS int64) any {
 	from, to := s.covered(f, nowMS)
 	var in []fact
 	for _, x := range facts {
@@ -329,7 +316,7 @@ func compare(t *rapid.T, s *Set, row *Row, facts []fact, nowMS int64) {
 	view.Look(s, row, nowMS)
 	for i := range s.features {
 		f := &s.features[i]
-		v, want := s.Value(row, i, nowMS), s.naive(f, facts, nowMS)
+		v, want := s.Value(row, i, nowMS), s.fromFacts(f, facts, nowMS)
 		if x := view.Value(i); !reflect.DeepEqual(x, v) && !(math.IsNaN(x.Number) && math.IsNaN(v.Number)) {
 			t.Fatalf("%s: in a view %+v, by itself %+v", f.name, x, v)
 		}
@@ -344,6 +331,13 @@ func compare(t *rapid.T, s *Set, row *Row, facts []fact, nowMS int64) {
 		}
 		if string(plain) != string(written) {
 			t.Fatalf("%s is %s and written as %s", f.name, plain, written)
+		}
+		var past []Past
+		for k := range facts {
+			past = append(past, Past{Event: facts[k].event(), TimeMS: facts[k].atMS, WatermarkMS: math.MinInt64, Categories: []string{""}})
+		}
+		if x, ok := s.Naive(i, past, nowMS); ok && !x.Holds(v) {
+			t.Fatalf("%s: the row says %+v, the audit expects %+v", f.name, v, x)
 		}
 		if !agrees(v, want) {
 			t.Fatalf("%s at %s in %v: the row says %+v, the raw events %v\nevents %+v", f.name, time.UnixMilli(nowMS).UTC(), s.zone, v, want, facts)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"nudge/streams"
@@ -317,9 +318,9 @@ func (c *compiler) sketch(t int, k sketch, source int) int {
 func (c *compiler) output(number int, o Output) *Fault {
 	var of []int
 	for _, name := range o.Features {
-		found := false
+		one, found := c.set.Find(name)
 		for i := range c.set.features {
-			if f := &c.set.features[i]; f.name == name || f.base == name {
+			if i == one || c.set.features[i].base == name {
 				found = true
 				of = append(of, i)
 			}
@@ -418,8 +419,16 @@ func (s *Set) Base(i int) string { return s.features[i].base }
 // KindOf is the kind of value that feature i has.
 func (s *Set) KindOf(i int) Kind { return s.features[i].kind }
 
-// Find is the number of the feature of that name.
+// Find is the number of the feature of that name. Of several windows one may be named as it was written: views_24h is views_1d.
 func (s *Set) Find(name string) (i int, ok bool) {
-	i = slices.IndexFunc(s.features, func(f feature) bool { return f.name == name })
+	if i = slices.IndexFunc(s.features, func(f feature) bool { return f.name == name }); i >= 0 {
+		return i, true
+	}
+	at := strings.LastIndexByte(name, '_')
+	var span Duration
+	if at < 0 || span.UnmarshalText([]byte(name[at+1:])) != nil {
+		return -1, false
+	}
+	i = slices.IndexFunc(s.features, func(f feature) bool { return f.base == name[:at] && f.name != f.base && f.span.label == span.String() })
 	return i, i >= 0
 }
