@@ -89,6 +89,7 @@ func (p *Program) addFeatures(results map[string]Results) error {
 		all = append(all, sets[entity].Layout())
 	}
 	p.layouts = newLayouts(all...)
+	p.addStandards()
 	p.closedMS = math.MinInt64
 	p.items = newShared(entityItem, sets[entityItem], p.layouts, &p.closedMS)
 	p.global = newShared(entityGlobal, sets[entityGlobal], p.layouts, &p.closedMS)
@@ -107,6 +108,11 @@ func featureFaults(defs map[string]feature.Definition) (faults []ConfigFault) {
 		case entity == entityItem && slices.ContainsFunc(itemFields, func(f field) bool { return f.name == own }):
 			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "the catalogue has that name; rename the feature"}})
 			continue
+		}
+		for i, x := range defs[name].Transform {
+			if x.Standardise && entity != entityUser {
+				faults = append(faults, ConfigFault{fmt.Sprintf("%s.transform[%d]", key, i), condition.Fault{Found: "standardise of a feature of " + entity, Allowed: "it goes with features of user"}})
+			}
 		}
 		_, err := feature.New(map[string]feature.Definition{"": defs[name]}, nil, time.UTC)
 		var f *feature.Fault

@@ -25,11 +25,12 @@ const (
 // scratch is what a shard notes within an epoch: buffers, and the lessons for Learn.
 type scratch struct {
 	lessons  []lesson
-	before   []models.Item // of all lessons
-	fresh    []string      // ids of items that have no row yet
-	notes    []note        // events for the features of what customers share
-	gaps     []int64       // between purchases, ms
-	redeemed []int         // numbers of budgets
+	before   []models.Item    // of all lessons
+	fresh    []string         // ids of items that have no row yet
+	samples  []models.Moments // of what is standardised
+	notes    []note           // events for the features of what customers share
+	gaps     []int64          // between purchases, ms
+	redeemed []int            // numbers of budgets
 
 	idleMS      int64 // how long the customer had been away before the event
 	facts       facts // of the condition being asked
@@ -72,6 +73,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	p.take(t, c, s)
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
+	p.sampleStandards(t, c, s)
 	p.noteShared(t, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {
@@ -237,6 +239,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		for i := range s.lessons {
 			p.learn(s, &s.lessons[i], p.catalog.evictions == evictions)
 		}
+		p.learnStandards(s)
 		for _, gap := range s.gaps {
 			p.rhythm.Learn(gap)
 		}

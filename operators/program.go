@@ -45,7 +45,8 @@ type Program struct {
 	on                           [streams.NumTypes]actions
 	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
-	audit *Audit // nil: none
+	standards *standards
+	audit     *Audit // nil: none
 
 	traits, purposes, props []string // that conditions name, by slot
 
@@ -235,7 +236,7 @@ func (p *Program) addTables() {
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
-	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table, p.items.table, p.global.table}
+	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table}
 }
 
 // The rows of the table "models".

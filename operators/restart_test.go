@@ -17,6 +17,7 @@ recommenders:
     when: [page.viewed, product.viewed]
     at_most: 2 per 1m
     half_life: 1h
+    log: [user.usual, session.steps]
     trend_half_life: 10m
 offers:
   cart_rescue:
@@ -30,6 +31,9 @@ holdout: 0.2
 churn:
   leaving: {threshold: 0.5, clear: 0.3, check: 1h}
 features:
+  user.usual: {count: any, window: 1h, transform: [log: true, standardise: true]}
+  session.steps: {count: any}
+  user_category.views: {count: product.viewed}
   item.sold: {sum: order.completed.quantity, window: [1h, 3h]}
   item.orders: {count: order.completed, window: {tumbling: 1h}}
   item.met: {count: any, window: {sliding: 40m, by: 10m}}

@@ -56,10 +56,11 @@ type Window struct {
 
 // Transform is one step of what is done to a feature's value when it is read. Exactly one of its keys is given.
 type Transform struct {
-	Fill   *float64  `yaml:"fill"`                     // instead of a value that is not known
-	Clip   []float64 `yaml:"clip"`                     // to the range of the two
-	Log    bool      `yaml:"log"`                      // log(1+x), of what is at least 0; 0 below
-	Bucket []float64 `yaml:"bucket"`                   // how many of these edges it has reached
-	OneHot string    `yaml:"one_hot"`                  // 1 where the value is this text, else 0
-	Hash   int       `yaml:"hash" allow:"0..16777216"` // a text as the number of one of so many slots
+	Fill        *float64  `yaml:"fill"`                     // instead of a value that is not known
+	Clip        []float64 `yaml:"clip"`                     // to the range of the two
+	Log         bool      `yaml:"log"`                      // log(1+x), of what is at least 0; 0 below
+	Standardise bool      `yaml:"standardise"`              // standard deviations above the mean of the values that it had at all customers' events
+	Bucket      []float64 `yaml:"bucket"`                   // how many of these edges it has reached
+	OneHot      string    `yaml:"one_hot"`                  // 1 where the value is this text, else 0
+	Hash        int       `yaml:"hash" allow:"0..16777216"` // a text as the number of one of so many slots
 }

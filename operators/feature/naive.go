@@ -232,7 +232,7 @@ func (s *Set) naive(f *feature, t *tier, past []Past, from, to, before, nowMS in
 
 func (s *Set) transformed(f *feature, x Expected) Expected {
 	if len(f.def.Transform) > 0 {
-		x.Value = transform(f.def.Transform, x.Value)
+		x.Value = transform(f, f.def.Transform, x.Value)
 	}
 	return x
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"nudge/models"
 	"nudge/streams"
 )
 
@@ -35,6 +36,8 @@ type feature struct {
 	kind   Kind
 	unitMS float64
 	key    string
+
+	moments *models.Moments // of a step that standardises; nil: none
 }
 
 type aggregate uint8

@@ -47,7 +47,7 @@ func (s *Set) valueOf(f *feature, t *tier, g *ring, from, to int, nowMS int64) V
 		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)
 	}
 	if len(f.def.Transform) > 0 {
-		v = transform(f.def.Transform, v)
+		v = transform(f, f.def.Transform, v)
 	}
 	return v
 }
@@ -219,7 +219,7 @@ func (s *Set) appendValue(b []byte, f *feature, t *tier, g *ring, from, to int, 
 		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)
 	}
 	if len(f.def.Transform) > 0 {
-		v = transform(f.def.Transform, v)
+		v = transform(f, f.def.Transform, v)
 	}
 	return v.appendJSON(b)
 }
@@ -264,7 +264,7 @@ func appendMicro(b []byte, m int64) []byte {
 }
 
 // transform applies the steps to a value.
-func transform(steps []Transform, v Value) Value {
+func transform(f *feature, steps []Transform, v Value) Value {
 	for i := range steps {
 		x := &steps[i]
 		n := v.Number
@@ -277,6 +277,10 @@ func transform(steps []Transform, v Value) Value {
 			n = min(max(n, x.Clip[0]), x.Clip[1])
 		case x.Log:
 			n = models.Log(1 + max(n, 0))
+		case x.Standardise:
+			if f.moments != nil && !math.IsNaN(n) {
+				n = f.moments.Standardise(n)
+			}
 		case len(x.Bucket) > 0:
 			at := 0
 			for at < len(x.Bucket) && n >= x.Bucket[at] {
@@ -305,7 +309,7 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 	for i := range d.Transform {
 		x := &d.Transform[i]
 		n := 0
-		for _, used := range []bool{x.Fill != nil, x.Clip != nil, x.Log, len(x.Bucket) > 0, x.OneHot != "", x.Hash > 0} {
+		for _, used := range []bool{x.Fill != nil, x.Clip != nil, x.Log, x.Standardise, len(x.Bucket) > 0, x.OneHot != "", x.Hash > 0} {
 			if used {
 				n++
 			}
@@ -314,7 +318,7 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 		key := "transform[" + strconv.Itoa(i) + "]"
 		switch {
 		case n != 1:
-			return &Fault{Key: key, Found: strconv.Itoa(n) + " steps in one", Allowed: "want one of {fill: 0}, {clip: [0, 100]}, {log: true}, {bucket: [1, 10]}, {one_hot: gold}, {hash: 1024}"}
+			return &Fault{Key: key, Found: strconv.Itoa(n) + " steps in one", Allowed: "want one of {fill: 0}, {clip: [0, 100]}, {log: true}, {standardise: true}, {bucket: [1, 10]}, {one_hot: gold}, {hash: 1024}"}
 		case x.Clip != nil && (len(x.Clip) != 2 || x.Clip[0] > x.Clip[1]):
 			return &Fault{Key: key + ".clip", Found: strconv.Itoa(len(x.Clip)) + " bounds", Allowed: "want the lower and the upper bound, [0, 100]"}
 		case !slices.IsSorted(x.Bucket):
