@@ -134,6 +134,9 @@ func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer,
 			}
 		case trending:
 			for _, i := range p.trends.Top() {
+				if len(d.Items) == r.Size {
+					break
+				}
 				share := round(float32(p.trends.Share(i)))
 				show(i, best*share, streams.Reason{Code: streams.ReasonTrending, Weight: share})
 			}
