@@ -17,7 +17,7 @@ import (
 type Results struct {
 	Of    []string `yaml:"of" need:"the features whose windows are put out when they close, all of one entity, such as [user.views]"`
 	Kafka string   `yaml:"kafka"` // topic
-	NATS  bool     `yaml:"nats"`  // in the decision stream, as nudge.<app>.features.<name>.<user or item>
+	NATS  bool     `yaml:"nats"`  // in the decision stream, as nudge.<app>.features.<name>.<user> or .<name>.item.<item>
 	Files string   `yaml:"files"` // folder
 }
 
@@ -83,6 +83,7 @@ func (p *Program) Outputs() []string { return slices.Sorted(maps.Keys(p.config.R
 type closer struct {
 	feature.Closer
 	turn        *engine.Turn
+	entity      string // "" for a customer
 	key         string // the customer, the item
 	subject, id []byte
 }
@@ -108,7 +109,7 @@ func (p *Program) putOut(c *closer, w *feature.Closed) {
 		c.turn.Result(w.Output, c.id, w.JSON)
 		return
 	}
-	c.subject = streams.AppendFeatureSubject(c.subject[:0], c.turn.App(), p.outputs[w.Output], c.key)
+	c.subject = streams.AppendFeatureSubject(c.subject[:0], c.turn.App(), p.outputs[w.Output], c.entity, c.key)
 	c.id = streams.AppendFeatureID(c.id[:0], c.turn.App(), c.turn.Generation(), &streams.ClosedWindow{Name: p.outputs[w.Output], Window: w.Window,
 		StartMS: w.StartMS, EndMS: w.EndMS, Shard: c.turn.Shard(), DueMS: c.turn.DueMS(), User: c.key, Anonymous: c.turn.Anonymous})
 	c.turn.Publish(c.subject, c.id, w.JSON)

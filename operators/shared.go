@@ -168,7 +168,7 @@ func (p *Program) sharedCloser(t *engine.Turn, x *sharedFeatures, i uint32) *fea
 	if c.Emit == nil {
 		c.Emit = func(w *feature.Closed) { p.putOut(c, w) }
 	}
-	c.turn, c.key = t, entityGlobal
+	c.turn, c.entity, c.key = t, x.entity, entityGlobal
 	c.Entity = append(c.Entity[:0], `"global":true`...)
 	if x.entity == entityItem {
 		c.key = p.catalog.rows[i].id

@@ -177,14 +177,18 @@ func AdvisorySubject(app, what string) string {
 	return "nudge." + app + ".advisory." + what
 }
 
-// AppendFeatureSubject appends nudge.<app>.features.<name>.<user>, the user as EncodeToken writes it.
-func AppendFeatureSubject(dst []byte, app, name, user string) []byte {
+// AppendFeatureSubject appends nudge.<app>.features.<name>.<user>, the user as EncodeToken writes it; of another entity than the user
+// nudge.<app>.features.<name>.<entity>.<key>, so that what belongs to a user who is erased can be told.
+func AppendFeatureSubject(dst []byte, app, name, entity, key string) []byte {
 	dst = append(dst, "nudge."...)
 	dst = append(dst, app...)
 	dst = append(dst, ".features."...)
 	dst = append(dst, name...)
 	dst = append(dst, '.')
-	return EncodeToken(dst, user)
+	if entity != "" {
+		dst = append(append(dst, entity...), '.')
+	}
+	return EncodeToken(dst, key)
 }
 
 // ClosedWindow is what the id of a window that closed is made of. One customer's window may be put out in parts: by the shards in which it

@@ -80,3 +80,17 @@ func TestDeadLetter(t *testing.T) {
 		t.Error("a time that is no string was accepted")
 	}
 }
+
+// What is another entity's is never under a user's subject: erasing a user who has an item's id leaves the item's windows.
+func TestFeatureSubjects(t *testing.T) {
+	for _, x := range []struct{ entity, key, want string }{
+		{"", "u.1", "nudge.shop.features.totals.u=2E1"},
+		{"item", "u.1", "nudge.shop.features.totals.item.u=2E1"},
+		{"global", "global", "nudge.shop.features.totals.global.global"},
+		{"", "global", "nudge.shop.features.totals.global"},
+	} {
+		if got := string(AppendFeatureSubject(nil, "shop", "totals", x.entity, x.key)); got != x.want {
+			t.Errorf("%s %s: %s, want %s", x.entity, x.key, got, x.want)
+		}
+	}
+}
