@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"sort"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -50,7 +51,7 @@ func (t *Turn) complete(d *streams.Decision) {
 	d.Policy = s.engine.policy
 	cfg := &s.engine.cfg
 	if t.byTimer {
-		d.Cause = streams.Cause{Timer: t.timer.Name, AtMS: t.timer.AtMS, ArmedBy: t.timer.ArmedBy}
+		d.Cause = streams.Cause{Timer: strings.TrimPrefix(t.timer.Name, " "), AtMS: t.timer.AtMS, ArmedBy: t.timer.ArmedBy}
 		d.ID = streams.TimerDecisionID(cfg.App, cfg.Generation, t.customer.key, t.timer.AtMS, d.Name, n)
 		return
 	}

@@ -6,7 +6,7 @@
 //
 //	customer.go, customer_merge.go, customer_codec.go  what is remembered of a customer; its merging and encoding
 //	catalog.go, budget.go           shared tables: items, money
-//	moment.go, audience.go          when a decider is considered, and for whom
+//	moment.go, audience.go, nightly.go          when a decider is considered, and for whom
 //	facts.go, faults.go             what conditions may name; what is wrong with them
 //	features.go                     the features that a pipeline declares, and the layouts of their rows
 //	parts.go                        features per category and of the session

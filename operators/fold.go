@@ -28,9 +28,10 @@ type scratch struct {
 	before   []models.Item    // of all lessons
 	fresh    []string         // ids of items that have no row yet
 	samples  []models.Moments // of what is standardised
-	notes    []note           // events for the features of what customers share
-	gaps     []int64          // between purchases, ms
-	redeemed []int            // numbers of budgets
+	night    night
+	notes    []note  // events for the features of what customers share
+	gaps     []int64 // between purchases, ms
+	redeemed []int   // numbers of budgets
 
 	idleMS      int64 // how long the customer had been away before the event
 	facts       facts // of the condition being asked
@@ -74,6 +75,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
 	p.sampleStandards(t, c, s)
+	p.lookNightly(t, s)
 	p.noteShared(t, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {

@@ -45,6 +45,7 @@ type Program struct {
 	on                           [streams.NumTypes]actions
 	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
+	nightly   bool // some audience may change as time passes
 	standards *standards
 	audit     *Audit // nil: none
 
@@ -96,6 +97,7 @@ func New(config Config, definition []byte) (*Program, error) {
 			return nil, err
 		}
 	}
+	p.nightly = p.timed()
 	p.featuresOnly = len(p.deciders())+len(p.audiences) == 0
 	p.heard = append(p.heard, p.traits...)
 	slices.Sort(p.heard)

@@ -116,14 +116,22 @@ func (p *Program) putOut(c *closer, w *feature.Closed) {
 	c.turn.CountResult(w.Output)
 }
 
-// Visit puts out the windows of the customer that close.
+// Visit puts out the windows of the customer that close, and looks at whom they belong to.
 func (p *Program) Visit(t *engine.Turn, atMS int64) {
-	c, x := t.State.(*Customer), p.closer(t, t.Scratch.(*scratch))
+	s := t.Scratch.(*scratch)
+	c, x := t.State.(*Customer), p.closer(t, s)
 	p.features.Due(&c.features, atMS, x)
 	for _, next := range x.Visits {
 		t.VisitAt(next)
 	}
 	x.Visits = x.Visits[:0]
+	if p.isLook(t, s, atMS) {
+		p.lookNightly(t, s)
+		if !p.ignoredCustomer(t, c) {
+			s.idleMS = max(0, t.NowMS-c.lastMS)
+			p.review(t, c, s)
+		}
+	}
 }
 
 // Flush puts out the windows of the customer that are open.
