@@ -14,6 +14,7 @@
 //	fold.go                         an event's way through state, deciders and lessons
 //	recommend.go coupon.go churn.go the deciders
 //	ignore.go                       traffic that is kept out
+//	since.go, standard.go           since when features have been kept; what they are standardised by
 //	audit.go                        logged features held against the raw events
 //	inspect.go, plan.go, usage.go   what is remembered, for people; what a changed pipeline keeps of it; what one asks for
 //

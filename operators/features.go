@@ -93,6 +93,7 @@ func (p *Program) addFeatures(results map[string]Results) error {
 	p.closedMS = math.MinInt64
 	p.items = newShared(entityItem, sets[entityItem], p.layouts, &p.closedMS)
 	p.global = newShared(entityGlobal, sets[entityGlobal], p.layouts, &p.closedMS)
+	p.addBegun()
 	return nil
 }
 

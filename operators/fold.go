@@ -252,6 +252,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		s.lessons, s.before, s.fresh, s.gaps, s.redeemed = s.lessons[:0], s.before[:0], s.fresh[:0], s.gaps[:0], s.redeemed[:0]
 	}
 	p.learnShared(t, scratches)
+	p.begun.note(t.WatermarkMS)
 	p.trends.Settle()
 	if p.learned != before {
 		p.newVersion()

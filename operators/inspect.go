@@ -28,6 +28,7 @@ type Description struct {
 	Consents     map[string]string         `json:"consents,omitempty"`
 	Traits       map[string]string         `json:"traits,omitempty"`
 	Features     map[string]any            `json:"features,omitempty"`   // as of the last event
+	Warming      map[string]string         `json:"warming,omitempty"`    // features that see less than their window, until when
 	Session      map[string]any            `json:"session,omitempty"`    // of the present one
 	Categories   map[string]map[string]any `json:"categories,omitempty"` // features by category
 	Audiences    map[string]string         `json:"audiences,omitempty"`  // since when the customer belongs to them
@@ -112,6 +113,7 @@ func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 		d.Traits[x.name] = x.value
 	}
 	d.Features = describeFeatures(entityUser, p.features, &c.features, nowMS)
+	d.Warming = p.Warming(nowMS)
 	if c.parts != nil {
 		d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, nowMS)
 		for i := range c.parts.categories {

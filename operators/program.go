@@ -45,6 +45,7 @@ type Program struct {
 	on                           [streams.NumTypes]actions
 	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
+	begun     *begun
 	nightly   bool // some audience may change as time passes
 	standards *standards
 	audit     *Audit // nil: none
@@ -238,7 +239,7 @@ func (p *Program) addTables() {
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
-	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table}
+	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
 }
 
 // The rows of the table "models".

@@ -18,11 +18,29 @@ func (s *Set) Standardised() (features []int, keys []string) {
 			for _, x := range f.def.Transform[:k] {
 				steps += x.text()
 			}
-			keys = append(keys, f.name+"\n"+f.key+"\n"+steps)
+			keys = append(keys, f.name+"\n"+s.Identity(i)+"\n"+steps)
 		}
 	}
 	return features, keys
 }
+
+// Identity says in words what feature i is, its name and transforms aside: it stays while what the feature holds means the same.
+func (s *Set) Identity(i int) string {
+	f := &s.features[i]
+	t := &s.tiers[f.tier]
+	columns := t.cells
+	if f.agg == aggSketch {
+		columns = t.sketches
+	}
+	text := fmt.Sprintf("%d %d %s %d %d", f.agg, f.span.kind, f.span.label, t.clock, t.resMS)
+	for _, col := range f.cols {
+		text += "\n" + columns[col].key
+	}
+	return text
+}
+
+// Fills is how much time passes until feature i, begun empty, covers its window; Never for one of a lifetime.
+func (s *Set) Fills(i int) int64 { return s.features[i].fills() }
 
 // Moments gives feature i the moments that it is standardised by. They may change between two uses of the set, not during one.
 func (s *Set) Moments(i int, m *models.Moments) { s.features[i].moments = m }
