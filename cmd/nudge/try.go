@@ -91,7 +91,9 @@ func (c *cli) try(f *tryFlags, files []string) (err error) {
 // tryFile feeds the lines of a file and returns how many were refused.
 func (c *cli) tryFile(s *sandbox.Sandbox, name string, f *tryFlags) (refused int, err error) {
 	in := io.Reader(os.Stdin)
-	if name != "-" {
+	if name == "-" {
+		name = "standard input"
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			return 0, err
