@@ -56,6 +56,7 @@ type replay struct {
 	ReplayConfig
 	n           *Node
 	done, total int64
+	folded      uint64 // hash of the journal's entry that was folded last
 }
 
 func (r *replay) run(ctx context.Context) error {
@@ -117,7 +118,7 @@ func (r *replay) journalled() (*engine.Setup, error) {
 // follow folds the journal's epochs.
 func (r *replay) follow(ctx context.Context) error {
 	n := r.n
-	return r.Journal.Read(n.engine.Number()+1, func(number, _ uint64, payload []byte) error {
+	return r.Journal.Read(n.engine.Number()+1, func(number, hash uint64, payload []byte) error {
 		entry, err := engine.DecodeEntry(payload)
 		if err != nil {
 			return err
@@ -134,7 +135,9 @@ func (r *replay) follow(ctx context.Context) error {
 		if err := n.takeEntry(ctx, ep); err != nil {
 			return err
 		}
-		_, err = r.fold(ep)
+		if _, err = r.fold(ep); err == nil {
+			r.folded = hash
+		}
 		return err
 	})
 }
@@ -285,8 +288,10 @@ func (r *replay) checkpoint() error {
 	}
 	id, hash := "", uint64(0)
 	if r.Journal != nil {
-		id = r.Journal.Header().ID
-		_, hash = r.Journal.Last()
+		id, hash = r.Journal.Header().ID, r.folded
+		if hash == 0 { // nothing was folded
+			_, hash = r.Journal.Last()
+		}
 	}
 	e := r.n.engine
 	e.BeginCheckpoint(to, id, hash)
