@@ -34,6 +34,7 @@ type feature struct {
 	span   span
 	def    *Definition
 	kind   Kind
+	raw    Kind // before its transforms
 	unitMS float64
 	key    string
 
@@ -211,6 +212,7 @@ func (c *compiler) add(name string, d *Definition) *Fault {
 		if fault := checkTransforms(d, f.kind); fault != nil {
 			return fault
 		}
+		f.raw = f.kind
 		if len(d.Transform) > 0 {
 			f.kind = Number
 		}

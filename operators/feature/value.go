@@ -185,7 +185,7 @@ func (s *Set) sketched(f *feature, t *tier, g *ring, from, to int, nowMS int64) 
 		}
 	}
 	v := k.value(merged, nowMS)
-	v.Kind = f.kind
+	v.Kind = f.raw
 	return v
 }
 
@@ -324,7 +324,9 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 		case !slices.IsSorted(x.Bucket):
 			return &Fault{Key: key + ".bucket", Found: "edges out of order", Allowed: "want them ascending"}
 		case onText && kind == Number:
-			return &Fault{Key: key, Found: "a step for texts on a number", Allowed: "one_hot and hash go with first, last, topk and sequence"}
+			return &Fault{Key: key, Found: "a step for texts on a number", Allowed: "one_hot goes with first, last, topk and sequence, hash with first and last"}
+		case x.Hash > 0 && kind == List:
+			return &Fault{Key: key, Found: "a hash of a list", Allowed: "hash goes with first and last; of a list one_hot says whether a text is in it"}
 		case !onText && kind != Number:
 			return &Fault{Key: key, Found: "a step for numbers on a text", Allowed: "begin with one_hot or hash"}
 		}
