@@ -204,7 +204,7 @@ func (s *shop) shared() []byte {
 	for _, t := range s.program.Tables() {
 		rows := uint32(200)
 		if t.Name == "models" {
-			rows = 3
+			rows = 4
 		}
 		if t.Name == "budgets" {
 			rows = uint32(len(s.program.Spent()))

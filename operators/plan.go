@@ -61,6 +61,9 @@ func Plan(old, now *Config) ([]Change, error) {
 	section("budgets", old.Budgets, now.Budgets, "nothing of it is spent", "what was spent is forgotten", "what was spent counts")
 	section("ignore", old.Ignore, now.Ignore, "from now on; what was learned stays", "", "from now on")
 	section("outputs.features", old.Results, now.Results, "windows that close from now on", "windows that are open are not put out", "from now on")
+	if a, b := anyHalfLives(old), anyHalfLives(now); a != b && a != (halfLives{}) && b != (halfLives{}) {
+		changes = append(changes, Change{PlanChanged, "models", "another half-life: what was learned under the one before is forgotten"})
+	}
 	if learnsTogether(now) && !learnsTogether(old) {
 		changes = append(changes, Change{PlanNew, "models.viewed_together", "nothing was learned for it yet"})
 	}
@@ -71,6 +74,14 @@ func Plan(old, now *Config) ([]Change, error) {
 		changes = append(changes, Change{PlanChanged, "holdout", fmt.Sprintf("%v to %v: of the customers held out before, those below the smaller share stay so", old.Holdout, now.Holdout)})
 	}
 	return changes, nil
+}
+
+// anyHalfLives are the half-lives of the recommenders, which all have the same.
+func anyHalfLives(c *Config) (h halfLives) {
+	for _, r := range c.Recommenders {
+		h = halfLives{together: r.HalfLife.MS(), trends: r.TrendHalfLife.MS()}
+	}
+	return h
 }
 
 func learnsTogether(c *Config) bool {

@@ -46,6 +46,7 @@ type Program struct {
 	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
 	begun     *begun
+	halfLives halfLives
 	nightly   bool // some audience may change as time passes
 	standards *standards
 	audit     *Audit // nil: none
@@ -135,6 +136,7 @@ func (p *Program) addRecommenders() error {
 	if half.MS() <= 0 || trend.MS() <= 0 {
 		return fmt.Errorf("operators: half_life %v and trend_half_life %v must be longer than nothing", half, trend)
 	}
+	p.halfLives = halfLives{together: half.MS(), trends: trend.MS()}
 	p.together = models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS()))
 	p.trends = models.NewTrending(trend.MS(), keptTrends)
 	p.rhythm = &models.Rhythm{}
@@ -228,18 +230,25 @@ func (p *Program) addTables() {
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
 			return binary.BigEndian.AppendUint32(key, i), orNil(p.together.AppendRow(value, i))
 		},
-		Load: func(key, value []byte) error { return loadRow(key, value, p.together.LoadRow) }}
+		Load: func(key, value []byte) error {
+			return p.loadDecayed(key, value, p.halfLives.togetherChanged, p.together.Touch, p.together.LoadRow)
+		}}
 	p.together.Touch = together.Touch
 	trends := &engine.Table{Name: "trending",
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
 			return binary.BigEndian.AppendUint32(key, i), orNil(p.trends.AppendRow(value, i))
 		},
-		Load:   func(key, value []byte) error { return loadRow(key, value, p.trends.LoadRow) },
+		Load: func(key, value []byte) error {
+			return p.loadDecayed(key, value, p.halfLives.trendsChanged, p.trends.Touch, p.trends.LoadRow)
+		},
 		Loaded: p.trends.Settle}
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
-	p.tables = []*engine.Table{p.catalog.table, together, trends, p.shared, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
+	if p.learnsTogether || p.learnsTrends {
+		p.shared.Touch(rowHalfLives)
+	}
+	p.tables = []*engine.Table{p.catalog.table, p.shared, together, trends, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
 }
 
 // The rows of the table "models".
@@ -247,6 +256,7 @@ const (
 	rowRhythm = iota
 	rowLearned
 	rowClosed
+	rowHalfLives
 )
 
 func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
@@ -255,6 +265,9 @@ func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
 		return append(key, "rhythm"...), p.rhythm.AppendBinary(value)
 	case rowLearned:
 		return append(key, "learned"...), binary.AppendUvarint(value, p.learned)
+	}
+	if i == rowHalfLives {
+		return append(key, "half_lives"...), p.halfLives.append(value)
 	}
 	return append(key, "closed"...), binary.AppendVarint(value, p.closedMS)
 }
@@ -270,6 +283,8 @@ func (p *Program) loadModel(key, value []byte) error {
 		}
 		p.learned = n
 		p.newVersion()
+	case "half_lives":
+		return p.halfLives.compare(value)
 	case "closed":
 		n, size := binary.Varint(value)
 		if size != len(value) {

@@ -3,9 +3,12 @@ package operators_test
 import (
 	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 
 	"nudge/engine"
+	"nudge/operators"
+	"nudge/operators/pipeline"
 	"nudge/streams"
 )
 
@@ -138,5 +141,45 @@ func TestEverythingCanBePaused(t *testing.T) {
 	}
 	if s.counts.Withheld[streams.ReasonPaused] == 0 {
 		t.Errorf("nothing was withheld as paused: %v", s.counts.Withheld)
+	}
+}
+
+// What was learned under one half-life is forgotten under another, and stays under the same.
+func TestHalfLifeChanged(t *testing.T) {
+	s := &shop{t: t}
+	defer s.close()
+	text := "recommenders: {home: {when: page.viewed, half_life: HALF}}\n"
+	if fault := s.start(strings.Replace(text, "HALF", "14d", 1)); fault != "" {
+		t.Fatal(fault)
+	}
+	for _, l := range []string{"09:00:00 u1 product.viewed p1", "09:00:10 u1 product.viewed p2"} {
+		s.fold([]streams.Record{s.event(l)}, nil, 0)
+	}
+	together := func() int {
+		x, ok := s.program.DescribeItem("p2")
+		if !ok {
+			t.Fatal("p2 is not known")
+		}
+		return len(x.(*operators.ItemDescription).Together)
+	}
+	s.restart()
+	if together() != 1 {
+		t.Fatal("under the same half-life p2 was met with nothing")
+	}
+	config, faults := pipeline.Parse("shop.yaml", []byte("version: 1\napp: shop\n"+strings.Replace(text, "HALF", "1d", 1)))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	s.decider = config.Deciders
+	s.close()
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	if together() != 0 {
+		t.Fatal("what was learned under 14d is read under 1d")
+	}
+	s.restart()
+	if together() != 0 {
+		t.Fatal("what was forgotten came back")
 	}
 }

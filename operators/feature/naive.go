@@ -223,7 +223,7 @@ func (s *Set) naive(f *feature, t *tier, past []Past, from, to, before, nowMS in
 		if x, ok = naiveSketch(t.sketches[f.cols[0]].sketch, v, nowMS); !ok {
 			return x, false
 		}
-		x.Value.Kind = f.kind
+		x.Value.Kind = f.raw
 		return s.transformed(f, x), true
 	}
 	x.Value = Value{Number: number}
