@@ -384,3 +384,29 @@ func FuzzParseDeadLetter(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCloudEvents looks for attributes and data, in headers and in the text, that the rewriting can't stand.
+func FuzzCloudEvents(f *testing.F) {
+	f.Add("1.0", "/shop", "1", "com.example.page.viewed.v1", "2026-03-01T10:00:00Z", "u", []byte(`{"id":null}`))
+	f.Add("1.0", "\xff", "1", "page.viewed", "5", "", []byte(``))
+	seeds(f, func(record []byte) { f.Add("", "", "", "", "", "", record) })
+	d := NewDecoder(CloudEvents)
+	f.Fuzz(func(t *testing.T, version, source, id, kind, at, user string, value []byte) {
+		r := Record{Value: value}
+		for _, h := range [][2]string{{"ce_specversion", version}, {"ce_source", source}, {"ce_id", id}, {"ce_type", kind}, {"ce_time", at}, {"ce_user", user}} {
+			if h[1] != "" {
+				r.Headers = append(r.Headers, Header{h[0], []byte(h[1])})
+			}
+		}
+		var e Event
+		if d.Decode(&r, &e) != nil {
+			return
+		}
+		if e.Type == Invalid || e.ID == "" || e.User == "" && e.Anon == "" && !e.Type.Catalogue() {
+			t.Fatalf("accepted an event that is none: %s", describe(&e))
+		}
+		if text := d.NativeText(); !json.Valid(text) || !utf8.Valid(text) {
+			t.Fatalf("the native text is no JSON: %q", text)
+		}
+	})
+}

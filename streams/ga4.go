@@ -43,6 +43,7 @@ type ga4Event struct {
 	order       []string // of the parameters
 	device      Value
 	transaction Value
+	revenue     Value
 }
 
 func (d *Decoder) ga4(b []byte, e *Event) *Fault {
@@ -89,6 +90,7 @@ func (g *ga4Event) parse(o Props) (f *Fault) {
 		case "ecommerce":
 			if shop, ok := v.Props(); ok {
 				g.transaction, _ = shop.Get("transaction_id")
+				g.revenue, _ = shop.Get("purchase_revenue")
 			}
 		case "params":
 			f = g.parameters(key, v)
@@ -225,7 +227,11 @@ func (g *ga4Event) native(hash uint64) ([]byte, *Fault) {
 		}
 	}
 	if t == OrderCompleted || t == CheckoutStarted || t == OrderRefunded {
-		w.put("value", param("value"))
+		value := param("value")
+		if value == nil {
+			value = g.revenue
+		}
+		w.put("value", ga4Number("", value))
 	}
 	w.put("currency", param("currency"))
 	w.object("context", false, func(w *rewriting) {
@@ -277,8 +283,8 @@ func (g *ga4Event) line(w *rewriting, item Props, id string) {
 		return v
 	}
 	w.put(id, asText(get("item_id")))
-	w.put("price", get("price"))
-	w.put("quantity", get("quantity"))
+	w.put("price", ga4Number("", get("price")))
+	w.put("quantity", ga4Number("", get("quantity")))
 	if id == "id" {
 		if at, ok := get("index").Number(); ok && at >= 1 {
 			w.put("position", get("index"))

@@ -73,24 +73,36 @@ func (d *Decoder) formatOf(r *Record, b []byte) Format {
 	if f != nil {
 		return Native // which says what is wrong
 	}
-	var params, kind bool
-	format := Native
+	// What a native event must have, and what only the others have: an event of ours may hold fields that we don't know.
+	native := 0
+	params, kind, format := false, false, Native
 	whole.Each(func(key string, v Value) bool {
 		switch key {
 		case "specversion":
 			format = CloudEvents
+			return false
+		case "id", "time":
+			native++
+		case "type":
+			kind = true
+			if name, ok := v.Text(); ok && ParseType(name) != Invalid {
+				native++
+			}
 		case "messageId", "anonymousId", "userId":
 			format = Segment
 		case "event_name", "event_timestamp", "user_pseudo_id":
 			format = GA4
 		case "params", "events":
 			params = true
-		case "type":
-			kind = true
 		}
-		return format == Native
+		return true
 	})
-	if format == Native && params && !kind {
+	switch {
+	case format == CloudEvents:
+		return CloudEvents
+	case native == 3:
+		return Native
+	case format == Native && params && !kind:
 		return GA4
 	}
 	return format

@@ -36,7 +36,21 @@ func (c *cli) sortEvents(f *eventsFlags, in []string) (err error) {
 			return err
 		}
 		runs, held, bytesHeld = append(runs, r), held[:0], 0
-		return nil
+		if len(runs) < mostRuns {
+			return nil
+		}
+		one, err := newRun()
+		if err != nil {
+			return err
+		}
+		if err = mergeRuns(runs, one.write); err == nil {
+			err = one.rewind()
+		}
+		for _, r := range runs {
+			err = errors.Join(err, r.remove())
+		}
+		runs = []*sortedRun{one}
+		return err
 	}
 	err = eachEvent(f, in, func(at string, line []byte, _ *streams.Decoder, e *streams.Event, fault *streams.Fault) error {
 		if fault != nil {
@@ -57,7 +71,7 @@ func (c *cli) sortEvents(f *eventsFlags, in []string) (err error) {
 		return err
 	}
 	runs = append(runs, &sortedRun{held: held}) // the latest, in memory
-	return finish(mergeRuns(runs, write))
+	return finish(mergeRuns(runs, func(x timed) error { return write(x.line) }))
 }
 
 func compareTimes(a, b int64) int {
@@ -73,38 +87,61 @@ func compareTimes(a, b int64) int {
 // sortedRun is a sorted part: in a temporary file, or in memory.
 type sortedRun struct {
 	file   *os.File
+	out    *bufio.Writer
 	in     *bufio.Reader
 	held   []timed
 	number int
 	next   timed
 }
 
-func spillRun(lines []timed) (_ *sortedRun, err error) {
+// mostRuns is how many temporary files are open at once: so many are merged into one.
+const mostRuns = 64
+
+func spillRun(lines []timed) (*sortedRun, error) {
+	r, err := newRun()
+	if err != nil {
+		return nil, err
+	}
+	for i := range lines {
+		if err := r.write(lines[i]); err != nil {
+			return nil, errors.Join(err, r.remove())
+		}
+	}
+	if err := r.rewind(); err != nil {
+		return nil, errors.Join(err, r.remove())
+	}
+	return r, nil
+}
+
+func newRun() (*sortedRun, error) {
 	file, err := os.CreateTemp("", "nudge-sort-")
 	if err != nil {
 		return nil, err
 	}
-	r := &sortedRun{file: file}
-	w := bufio.NewWriterSize(file, 1<<20)
+	return &sortedRun{file: file, out: bufio.NewWriterSize(file, 1<<20)}, nil
+}
+
+// write appends a line: its time, its length, itself.
+func (r *sortedRun) write(x timed) error {
 	var head [12]byte
-	for _, x := range lines {
-		binary.LittleEndian.PutUint64(head[:], uint64(x.atMS))
-		binary.LittleEndian.PutUint32(head[8:], uint32(len(x.line)))
-		if _, err = w.Write(head[:]); err == nil {
-			_, err = w.Write(x.line)
-		}
-		if err != nil {
-			return nil, errors.Join(err, r.remove())
-		}
+	binary.LittleEndian.PutUint64(head[:], uint64(x.atMS))
+	binary.LittleEndian.PutUint32(head[8:], uint32(len(x.line)))
+	if _, err := r.out.Write(head[:]); err != nil {
+		return err
 	}
-	if err = w.Flush(); err == nil {
-		_, err = file.Seek(0, io.SeekStart)
+	_, err := r.out.Write(x.line)
+	return err
+}
+
+// rewind ends writing; the run is read from its beginning.
+func (r *sortedRun) rewind() error {
+	if err := r.out.Flush(); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, errors.Join(err, r.remove())
-	}
-	r.in = bufio.NewReaderSize(file, 256<<10)
-	return r, nil
+	r.out = nil
+	r.in = bufio.NewReaderSize(r.file, 256<<10)
+	_, err := r.file.Seek(0, io.SeekStart)
+	return err
 }
 
 func (r *sortedRun) remove() error {
@@ -154,7 +191,7 @@ func (h *runHeap) Pop() any {
 	return x
 }
 
-func mergeRuns(runs []*sortedRun, write func(line []byte) error) error {
+func mergeRuns(runs []*sortedRun, write func(x timed) error) error {
 	var h runHeap
 	for i, r := range runs {
 		r.number = i
@@ -168,7 +205,7 @@ func mergeRuns(runs []*sortedRun, write func(line []byte) error) error {
 	}
 	heap.Init(&h)
 	for len(h) > 0 {
-		if err := write(h[0].next.line); err != nil {
+		if err := write(h[0].next); err != nil {
 			return err
 		}
 		there, err := h[0].advance()

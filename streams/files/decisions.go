@@ -28,6 +28,9 @@ type DecisionWriter struct {
 
 // CreateDecisions opens a file for decisions. One of that name is replaced by Close.
 func CreateDecisions(path string) (*DecisionWriter, error) {
+	if strings.HasSuffix(path, ".gz") {
+		return nil, fmt.Errorf("streams/files: write %s: gzip is only read: let the name end in .zst, or leave the ending out", path)
+	}
 	file, err := os.Create(path + partSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("streams/files: write decisions: %w", err)
