@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"nudge/engine"
@@ -137,6 +138,49 @@ type Source struct {
 	Fetcher func(topic string, partition int32, from int64) Fetcher
 	// Offsets gives the first offset of a partition and the one after its last.
 	Offsets func(ctx context.Context, topic string, partition int32) (start, end int64, err error)
+}
+
+// forget drops what was fetched and not taken: the next fetcher reads it again.
+func (q *queue) forget() {
+	q.chunks, q.head, q.debt, q.credit = nil, 0, 0, make(chan struct{}, chunksAhead)
+}
+
+// fetchers are the goroutines that read the queues' partitions under one setup.
+type fetchers struct {
+	n       *Node
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+func (n *Node) newFetchers(ctx context.Context) *fetchers {
+	f := &fetchers{n: n}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	return f
+}
+
+// start starts the fetchers of some queues.
+func (f *fetchers) start(of func(*queue) bool) {
+	for _, q := range f.n.queues {
+		if !of(q) {
+			continue
+		}
+		q.alive = f.n.cfg.Now()
+		from := max(q.next, q.start) // what lies before start is gone: checkGap has seen to it
+		f.running.Go(func() { f.n.fetch(f.ctx, q, from) })
+	}
+}
+
+// end ends them, and drops what they have read and nobody has taken.
+func (f *fetchers) end() {
+	f.cancel()
+	f.running.Wait()
+	for len(f.n.arrivals) > 0 {
+		<-f.n.arrivals
+	}
+	for _, q := range f.n.queues {
+		q.forget()
+	}
 }
 
 // fetch reads a partition, decodes and hands over, until ctx ends or, with stopAt >= 0, that offset is reached.

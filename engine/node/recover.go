@@ -358,7 +358,8 @@ func (n *Node) recover(fetching, kill context.Context) error {
 		}
 	}
 	again := n.engine.Number() < last
-	n.startFetchers(fetching, again)
+	fetchers := n.newFetchers(fetching)
+	fetchers.start(func(q *queue) bool { return again || n.inputs[q.Input].Catalog })
 	if again {
 		if err := n.foldAgain(kill, last); err != nil {
 			return err
@@ -371,10 +372,16 @@ func (n *Node) recover(fetching, kill context.Context) error {
 	if err := n.readCatalogs(kill); err != nil {
 		return err
 	}
-	if !again {
-		n.startCustomerFetchers(fetching)
+	if !n.engine.Setup().Equal(&n.cfg.Setup) {
+		fetchers.end() // what they have decoded ahead was decoded as the old setup has it
+		if err := n.changeSetup(kill); err != nil {
+			return err
+		}
+		n.newFetchers(fetching).start(func(*queue) bool { return true })
+	} else if !again {
+		fetchers.start(func(q *queue) bool { return !n.inputs[q.Input].Catalog })
 	}
-	return n.changeSetup(kill, fetching)
+	return nil
 }
 
 // foldAgain folds the journal's epochs after the checkpoint.
@@ -471,27 +478,6 @@ func (n *Node) acceptGaps(kill context.Context) error {
 	return n.foldNew(kill, &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry})
 }
 
-func (n *Node) startFetchers(ctx context.Context, customersToo bool) {
-	for _, q := range n.queues {
-		if customersToo || n.inputs[q.Input].Catalog {
-			n.startFetcher(ctx, q)
-		}
-	}
-}
-
-func (n *Node) startFetcher(ctx context.Context, q *queue) {
-	q.alive = n.cfg.Now()
-	go n.fetch(ctx, q, max(q.next, q.start)) // what lies before start is gone: checkGap has seen to it
-}
-
-func (n *Node) startCustomerFetchers(ctx context.Context) {
-	for _, q := range n.queues {
-		if !n.inputs[q.Input].Catalog {
-			n.startFetcher(ctx, q)
-		}
-	}
-}
-
 // readCatalogs reads the catalogue topics to the end that they had at the start, before the first customer's event.
 func (n *Node) readCatalogs(kill context.Context) error {
 	for {
@@ -526,13 +512,10 @@ func (n *Node) readCatalogs(kill context.Context) error {
 	}
 }
 
-// changeSetup takes the configured setup up if the state was made under another one: at a checkpoint, so that the
-// journal's entry that changes it is the first after one.
-func (n *Node) changeSetup(kill, fetching context.Context) error {
+// changeSetup takes the configured setup up, where the state was made under another one: at a checkpoint, so that the
+// journal's entry that changes it is the first after one. No fetcher runs meanwhile.
+func (n *Node) changeSetup(kill context.Context) error {
 	was := n.engine.Setup()
-	if was.Equal(&n.cfg.Setup) {
-		return nil
-	}
 	same := func(a, b engine.Topic) bool {
 		return a.Topic == b.Topic && a.Catalog == b.Catalog && (a.Partitions == b.Partitions || a.Partitions == 0)
 	}
@@ -565,7 +548,6 @@ func (n *Node) changeSetup(kill, fetching context.Context) error {
 				q.stopAt = end
 			}
 			n.queues = append(n.queues[:len(n.queues):len(n.queues)], q)
-			n.startFetcher(fetching, q)
 		}
 	}
 	entry := &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli(), Setup: &n.cfg.Setup}

@@ -86,7 +86,7 @@ func (r *replay) run(ctx context.Context) error {
 		q.start, q.end, q.stopAt, q.endAtStart = start, end, end, end
 		r.total += max(end-q.next, 0)
 	}
-	n.startFetchers(ctx, true)
+	n.newFetchers(ctx).start(func(*queue) bool { return true })
 	if r.Journal != nil {
 		if err := r.follow(ctx); err != nil {
 			return err
