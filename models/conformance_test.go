@@ -282,6 +282,9 @@ func TestAddingIsASum(t *testing.T) {
 				return m
 			}
 		}
+		if _, ok := make().(notASum); ok {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				x, y, z := clip(examples(t, "x")), clip(examples(t, "y")), clip(examples(t, "z"))

@@ -2,8 +2,11 @@ package models_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/csv"
 	"io"
+	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -166,4 +169,26 @@ func TestRhythmOnOnlineRetail(t *testing.T) {
 	if left < 0.72 || silent < 0.73 {
 		t.Errorf("AUC %.4f and %.4f: below what doc.go claims", left, silent)
 	}
+}
+
+// shared opens a file of the shared data sets, or skips the test.
+func shared(t testing.TB, name string) io.Reader {
+	t.Helper()
+	root := os.Getenv("NUDGE_DATA")
+	if root == "" {
+		root = "../../shared/data"
+	}
+	f, err := os.Open(filepath.Join(root, name))
+	if err != nil {
+		t.Skipf("the shared data sets are not here (set NUDGE_DATA to their folder): %v", err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if !strings.HasSuffix(name, ".gz") {
+		return f
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
 }

@@ -7,6 +7,7 @@ type Scratch struct {
 	found []Candidate
 	used  []uint16 // slots taken
 	top   []Candidate
+	near  nearTable // sessions, while Neighbours scores
 }
 
 // Candidate is an item that was spoken for.
@@ -34,24 +35,37 @@ func (s *Scratch) Reset() {
 func (s *Scratch) Len() int { return len(s.found) }
 
 func (s *Scratch) add(i Item, score float32, source Item) {
+	at, fresh := s.place(i)
+	if at < 0 {
+		return
+	}
+	c := &s.found[at]
+	if fresh {
+		*c = Candidate{Item: i, Source: source, Score: score, Weight: score}
+		return
+	}
+	c.Score += score
+	if score > c.Weight {
+		c.Weight, c.Source = score, source
+	}
+}
+
+// place finds an item among the candidates, or adds it; -1 where there is no more room.
+func (s *Scratch) place(i Item) (at int, fresh bool) {
 	h := uint32(i) * 0x9E3779B1 >> 20
 	for {
 		n := s.slots[h]
 		if n == 0 {
 			if len(s.found) == scratchSlots/2 {
-				return
+				return -1, false
 			}
-			s.found = append(s.found, Candidate{Item: i, Source: source, Score: score, Weight: score})
+			s.found = append(s.found, Candidate{Item: i})
 			s.slots[h] = uint16(len(s.found))
 			s.used = append(s.used, uint16(h))
-			return
+			return len(s.found) - 1, true
 		}
-		if c := &s.found[n-1]; c.Item == i {
-			c.Score += score
-			if score > c.Weight {
-				c.Weight, c.Source = score, source
-			}
-			return
+		if s.found[n-1].Item == i {
+			return int(n - 1), false
 		}
 		h = (h + 1) & (scratchSlots - 1)
 	}

@@ -98,7 +98,7 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 		"run":   {runCommand(c.logger), c.checkCommand(), c.planCommand(), c.schemaCommand(), c.tryCommand(), c.testCommand(), c.versionCommand()},
 		"see":   {c.tailCommand(), c.explainCommand(), c.inspectCommand(), c.statusCommand(), c.deadCommand()},
 		"steer": {c.pauseCommand(), c.resumeCommand(), c.backupCommand(), c.restoreCommand()},
-		"test":  {c.demoCommand(), c.simulateCommand(), c.eventsCommand(), c.exportCommand(), c.replayCommand(), c.auditCommand(), c.benchCommand()},
+		"test":  {c.demoCommand(), c.simulateCommand(), c.eventsCommand(), c.exportCommand(), c.replayCommand(), c.auditCommand(), c.benchCommand(), c.evalCommand()},
 	} {
 		for _, cmd := range commands {
 			cmd.GroupID = group

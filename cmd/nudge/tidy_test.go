@@ -47,12 +47,13 @@ var arrows = map[string][]string{
 	"operators/pipeline":  {"engine", "operators", "operators/condition", "operators/feature", "streams"},
 	"cmd/nudge":           {"*"},
 
-	"cmd/nudge/internal/bench":     {"cmd/nudge/internal/latency", "streams", "streams/kafka", "streams/nats"},
-	"cmd/nudge/internal/feed":      {"streams", "streams/files", "streams/kafka", "streams/simulate"},
-	"cmd/nudge/internal/latency":   {"streams", "streams/kafka"},
-	"cmd/nudge/internal/recording": {"engine", "state", "streams", "streams/files", "streams/kafka"},
-	"cmd/nudge/internal/sandbox":   {"engine", "operators", "operators/pipeline", "state", "streams"},
-	"cmd/nudge/internal/suite":     {"cmd/nudge/internal/sandbox", "operators", "operators/feature", "operators/pipeline", "streams"},
+	"cmd/nudge/internal/bench":      {"cmd/nudge/internal/latency", "streams", "streams/kafka", "streams/nats"},
+	"cmd/nudge/internal/evaluation": {"models"},
+	"cmd/nudge/internal/feed":       {"streams", "streams/files", "streams/kafka", "streams/simulate"},
+	"cmd/nudge/internal/latency":    {"streams", "streams/kafka"},
+	"cmd/nudge/internal/recording":  {"engine", "state", "streams", "streams/files", "streams/kafka"},
+	"cmd/nudge/internal/sandbox":    {"engine", "operators", "operators/pipeline", "state", "streams"},
+	"cmd/nudge/internal/suite":      {"cmd/nudge/internal/sandbox", "operators", "operators/feature", "operators/pipeline", "streams"},
 }
 
 // owners are the modules that only some packages may import. Tests may import what they like.

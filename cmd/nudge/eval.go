@@ -1,0 +1,298 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"nudge/cmd/nudge/internal/evaluation"
+)
+
+func (c *cli) evalCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "eval", Short: "Measure the models on recorded interactions, by the protocols of the papers"}
+	cmd.AddCommand(c.evalNextItemCommand())
+	return cmd
+}
+
+type nextItemFlags struct {
+	protocol          string
+	data, train, test []string
+	columns           evaluation.Columns
+	events            []string
+	models, readings  []string
+	learn             string
+	learnValidation   bool
+	k                 int
+	seed              uint64
+	asJSON            bool
+}
+
+// The protocols of nudge eval next-item.
+const (
+	protocolSessions    = "sessions"
+	protocolLeaveOneOut = "leave-one-out"
+	protocolPrequential = "prequential"
+)
+
+func (c *cli) evalNextItemCommand() *cobra.Command {
+	f := &nextItemFlags{}
+	cmd := &cobra.Command{
+		Use:   "next-item",
+		Short: "How well models say which item comes next",
+		Long: `next-item reads interactions (CSV, TSV or separated by blanks; plain or gzip) and ranks the whole catalogue for each target. An item that scores
+as much as the target counts against it; targets that a model has never seen stay in the denominator. Item ids are replaced by a seeded hash first.
+
+Protocols:
+  sessions        learn --train, then ask for every next item of --test from what came before it in its session. --reading A: all items are
+                  candidates; B: all but the last one; C: those not in the session. --learn on: the test's clicks are learned too, after they are asked for.
+  leave-one-out   ask for every customer's last item; the one before is learned with --learn-validation. What the customer has met is not ranked.
+  prequential     in the order of time, ask for each item, then learn it. The figures are of the second half of the log, of items that the customer
+                  had not met; those that it had are counted apart. Each model is held against the source that was best in the first half.
+
+Figures: HR, MRR and NDCG at k with their standard deviation over bootstraps of customers or sessions; coverage (share of the catalogue among the
+first k of any list), diversity (1 - cosine of the customers of two items of a list), novelty (bits: -log2 of an item's share of all events).
+Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
+		Example: `  nudge eval next-item --protocol sessions --train train.tsv.gz --test test.tsv.gz --models neighbours,blend
+  nudge eval next-item --protocol leave-one-out --data beauty.txt.gz --k 10 --learn-validation
+  nudge eval next-item --protocol prequential --data UserBehavior.csv.gz --user 1 --item 2 --event 4 --time 5 --events pv=1,cart=2,fav=2,buy=3 --targets pv`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
+			defer stop()
+			return c.evalNextItem(ctx, f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.protocol, "protocol", "", "sessions, leave-one-out or prequential")
+	flags.StringSliceVar(&f.data, "data", nil, "interactions, for leave-one-out and prequential")
+	flags.StringSliceVar(&f.train, "train", nil, "interactions to learn, for sessions")
+	flags.StringSliceVar(&f.test, "test", nil, "interactions to ask for, for sessions")
+	flags.StringVar(&f.columns.User, "user", "", "column of the customer or session: its name, or its number from 1")
+	flags.StringVar(&f.columns.Item, "item", "", "column of the item")
+	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds or milliseconds since 1970, or a date")
+	flags.StringVar(&f.columns.Event, "event", "", "column of the event's type")
+	flags.StringSliceVar(&f.events, "events", nil, "weights of event types, TYPE=WEIGHT; others are passed over")
+	flags.StringSliceVar(&f.columns.Targets, "targets", nil, "event types that are asked for; all by default")
+	flags.StringVar(&f.columns.Rating, "rating", "", "column of the rating")
+	flags.Float64Var(&f.columns.AtLeast, "at-least", 0, "pass over ratings below")
+	flags.StringSliceVar(&f.models, "models", []string{"popularity", "co-occurrence", "neighbours", "blend"}, "models, side by side")
+	flags.StringSliceVar(&f.readings, "reading", []string{evaluation.ReadingA, evaluation.ReadingB, evaluation.ReadingC}, "readings of sessions")
+	flags.StringVar(&f.learn, "learn", "off", "sessions: on or off")
+	flags.BoolVar(&f.learnValidation, "learn-validation", false, "leave-one-out: learn the last item but one")
+	flags.IntVar(&f.k, "k", 20, "length of the lists")
+	flags.Uint64Var(&f.seed, "seed", 1, "of the hash of the item ids and of the bootstraps")
+	flags.BoolVar(&f.asJSON, "json", false, "a list of JSON objects")
+	return cmd
+}
+
+// check looks at the flags before a file is read.
+func (f *nextItemFlags) check() error {
+	usage := func(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+	switch f.protocol {
+	case protocolSessions:
+		if len(f.train) == 0 || len(f.test) == 0 || len(f.data) > 0 {
+			return usage("--protocol sessions wants --train and --test, and no --data")
+		}
+	case protocolLeaveOneOut, protocolPrequential:
+		if len(f.data) == 0 || len(f.train)+len(f.test) > 0 {
+			return usage("--protocol %s wants --data, and no --train or --test", f.protocol)
+		}
+	default:
+		return usage("--protocol %q: want sessions, leave-one-out or prequential", f.protocol)
+	}
+	if f.learn != "on" && f.learn != "off" {
+		return usage("--learn %q: want on or off", f.learn)
+	}
+	if f.k < 1 || f.k > 100 {
+		return usage("--k %d: want 1 to 100", f.k)
+	}
+	for _, r := range f.readings {
+		if !slices.Contains([]string{evaluation.ReadingA, evaluation.ReadingB, evaluation.ReadingC}, r) {
+			return usage("--reading %q: want A, B or C", r)
+		}
+	}
+	for _, name := range f.models {
+		if !slices.Contains(evaluation.Names(), name) {
+			return usage("--models: there is no %q, but %s", name, strings.Join(evaluation.Names(), ", "))
+		}
+	}
+	for _, e := range f.events {
+		name, weight, ok := strings.Cut(e, "=")
+		w, err := strconv.ParseFloat(weight, 64)
+		if !ok || err != nil || !(w > 0) || w > 1e6 {
+			return usage("--events %q: want TYPE=WEIGHT with a weight above 0, such as buy=3", e)
+		}
+		if f.columns.Events == nil {
+			f.columns.Events = map[string]float64{}
+		}
+		f.columns.Events[name] = w
+	}
+	if len(f.columns.Targets) > 0 && f.columns.Events == nil {
+		return usage("--targets goes with --events")
+	}
+	return nil
+}
+
+func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the time that an answer takes is CPU time
+	reader := evaluation.NewReader(f.columns)
+	for _, path := range slices.Concat(f.train, f.data, f.test) {
+		if err := reader.Read(path); err != nil {
+			return invalidError{err}
+		}
+	}
+	reader.Order(f.seed)
+	log, test := reader.Logs(len(f.train) + len(f.data))
+	if reader.Passed > 0 {
+		fmt.Fprintf(c.talk, "%d interactions passed over, of other event types or lower ratings\n", reader.Passed)
+	}
+	fmt.Fprintf(c.talk, "%d interactions of %d customers or sessions with %d items\n", len(log)+len(test), reader.Users(), reader.Items())
+	var rows []evaluation.Row
+	runs := &prequentialRuns{}
+	for _, name := range f.models {
+		some, err := f.evaluate(ctx, name, log, test, reader.Users(), runs)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, some...)
+	}
+	slices.SortStableFunc(rows, func(a, b evaluation.Row) int { return cmp.Compare(a.Protocol, b.Protocol) })
+	if f.asJSON {
+		enc := json.NewEncoder(c.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rows)
+	}
+	if err := c.evalTable(rows, f.k); err != nil {
+		return err
+	}
+	for _, note := range runs.compare(f.seed) {
+		fmt.Fprintln(c.out, note)
+	}
+	return nil
+}
+
+// prequentialRuns are the figures of all models, to be held against each other.
+type prequentialRuns struct {
+	names []string
+	runs  []*evaluation.Prequential
+}
+
+// compare holds each model, in the second half, against the source that was best in the first.
+func (p *prequentialRuns) compare(seed uint64) (notes []string) {
+	if len(p.runs) < 2 {
+		return nil
+	}
+	best := -1
+	for i, run := range p.runs {
+		if strings.HasPrefix(p.names[i], "blend") {
+			continue
+		}
+		if best < 0 || run.First.Sum().MRR > p.runs[best].First.Sum().MRR {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	for i, run := range p.runs {
+		if i == best {
+			continue
+		}
+		d, sd := run.Second.Paired(p.runs[best].Second, seed)
+		notes = append(notes, fmt.Sprintf("%s against %s, the best source of the first half: hr %+.4f (sd %.4f), mrr %+.4f (sd %.4f), paired by customer", p.names[i], p.names[best], d.HR, sd.HR, d.MRR, sd.MRR))
+	}
+	return notes
+}
+
+// evaluate runs one model.
+func (f *nextItemFlags) evaluate(ctx context.Context, name string, log, test []evaluation.Interaction, users int, runs *prequentialRuns) (rows []evaluation.Row, err error) {
+	made, _ := evaluation.Make(name)
+	m := evaluation.NewTimed(made, cpuTime)
+	var times evaluation.Row
+	p := evaluation.Protocol{K: f.k, Learn: f.learn == "on" || f.learnValidation}
+	add := func(protocol string, figures *evaluation.Figures) *evaluation.Row {
+		if len(rows) == 0 {
+			m.Into(&times)
+		}
+		r := times
+		r.Model, r.Data, r.Protocol = name, f.dataName(), protocol
+		r.Fill(figures, f.seed)
+		rows = append(rows, r)
+		return &rows[len(rows)-1]
+	}
+	switch f.protocol {
+	case protocolSessions:
+		figures, err := evaluation.Sessions(ctx, m, log, test, users, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range f.readings {
+			add(fmt.Sprintf("sessions, learn %s, reading %s", f.learn, r), figures[r])
+		}
+	case protocolLeaveOneOut:
+		figures, err := evaluation.LeaveOneOut(ctx, m, log, users, p)
+		if err != nil {
+			return nil, err
+		}
+		protocol := protocolLeaveOneOut
+		if f.learnValidation {
+			protocol += ", validation learned"
+		}
+		add(protocol, figures)
+	case protocolPrequential:
+		figures, err := evaluation.TestThenLearn(ctx, m, log, users, p)
+		if err != nil {
+			return nil, err
+		}
+		runs.names, runs.runs = append(runs.names, name), append(runs.runs, figures)
+		add("prequential, first half", figures.First)
+		add("prequential, second half", figures.Second).Hours = figures.Hours
+		if figures.Repeats.Sum().N > 0 {
+			add("prequential, second half, repeats", figures.Repeats)
+		}
+	}
+	if len(rows) == 0 || rows[0].Targets == 0 {
+		return rows, invalidError{errors.New("nothing to ask for: no customer or session has two items")}
+	}
+	return rows, nil
+}
+
+// dataName names the data by its files.
+func (f *nextItemFlags) dataName() string {
+	var names []string
+	for _, path := range append(f.data, f.test...) {
+		names = append(names, filepath.Base(path))
+	}
+	return strings.Join(names, "+")
+}
+
+func (c *cli) evalTable(rows []evaluation.Row, k int) error {
+	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	protocol := ""
+	for _, r := range rows {
+		if r.Protocol != protocol {
+			if protocol != "" {
+				fmt.Fprintln(t)
+			}
+			protocol = r.Protocol
+			fmt.Fprintf(t, "%s, %d targets\thr@%d\t±\tmrr@%d\t±\tndcg@%d\tcoverage\tdiversity\tnovelty\tnew customer\tnew item\tlong tail\tCPU s\tlearn µs\tanswer µs p50\tp99\n", protocol, r.Targets, k, k, k)
+		}
+		at := func(m map[string]float64, name string) float64 { return m[fmt.Sprintf("%s@%d", name, k)] }
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.3f\t%.1f\t%.3f\t%.3f\t%.3f\t%.1f\t%.1f\t%.1f\t%.1f\n", r.Model, at(r.Metrics, "hr"), at(r.SD, "hr"), at(r.Metrics, "mrr"), at(r.SD, "mrr"), at(r.Metrics, "ndcg"),
+			at(r.Metrics, "coverage"), at(r.Metrics, "diversity"), at(r.Metrics, "novelty"), at(r.Slices["new_customer"], "hr"), at(r.Slices["new_item"], "hr"), at(r.Slices["long_tail"], "hr"), r.CPU, r.LearnUS, r.AnswerUS.P50, r.AnswerUS.P99)
+	}
+	return t.Flush()
+}

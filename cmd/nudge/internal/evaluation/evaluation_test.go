@@ -1,0 +1,226 @@
+package evaluation
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"nudge/models"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(t *testing.T, c Columns, path string) (*Reader, error) {
+	t.Helper()
+	r := NewReader(c)
+	return r, r.Read(path)
+}
+
+func TestFormats(t *testing.T) {
+	for name, x := range map[string]struct {
+		columns Columns
+		text    string
+	}{
+		"blanks":            {Columns{}, "u1 i1\nu1 i2\nu2 i1\n"},
+		"tabs and header":   {Columns{}, "SessionId\tItemId\tTime\nu1\ti1\t1.5\nu1\ti2\t2\nu2\ti1\t3\n"},
+		"types in header":   {Columns{}, "user_id:token\titem_id:token\trating:float\ttimestamp:float\nu1\ti1\t3\t1\nu1\ti2\t4\t2\nu2\ti1\t5\t3\n"},
+		"by number":         {Columns{User: "2", Item: "1", Time: "3"}, "i1,u1,1\ni2,u1,2\ni1,u2,3\n"},
+		"by name, quoted":   {Columns{User: "who", Item: "what", Time: "when"}, "what;who;when\n\"i1\";u1;2024-01-01\ni2;u1;2024-01-02\ni1;u2;2024-01-02T10:00:00Z\n"},
+		"windows, dates":    {Columns{}, "user,item,time\r\nu1,i1,2024-01-01 10:00:00\r\n\r\nu1,i2,2024-01-01 10:00:01\r\nu2,i1,2024-01-01 10:00:02\r\n"},
+		"events":            {Columns{User: "1", Item: "2", Event: "3", Events: map[string]float64{"pv": 1}}, "u1,i1,pv\nu1,i9,buy\nu1,i2,pv\nu2,i1,pv\n"},
+		"ratings":           {Columns{AtLeast: 4}, "user,item,rating\nu1,i1,4\nu1,i9,3\nu1,i2,5\nu2,i1,4.5\n"},
+		"four columns":      {Columns{}, "u1\ti1\t5\t881250949\nu1\ti2\t3\t881250950\nu2\ti1\t3\t881250951\n"},
+		"byte order marked": {Columns{}, "\ufeffuser,item\nu1,i1\nu1,i2\nu2,i1\n"},
+	} {
+		r, err := read(t, x.columns, write(t, x.text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		log, _ := r.Logs(1)
+		var got []string
+		for _, e := range log {
+			got = append(got, fmt.Sprint(e.User, e.Item))
+		}
+		if strings.Join(got, ",") != "0 0,0 1,1 0" {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	for name, x := range map[string]struct {
+		columns    Columns
+		text, want string
+	}{
+		"empty":          {Columns{}, "", "the file is empty"},
+		"one column":     {Columns{}, "user\nu1\n", "which columns hold customer and item?"},
+		"many columns":   {Columns{}, "1,2,3,pv,5\n", "which columns hold customer and item?"},
+		"no such column": {Columns{User: "nobody"}, "user,item\nu1,i1\n", "--user nobody: the first line has no such column, but user, item"},
+		"number too big": {Columns{User: "3"}, "user,item\nu1,i1\n", "--user 3: the first line has 2 columns"},
+		"bad time":       {Columns{}, "user,item,time\nu1,i1,yesterday\n", `2: time "yesterday": want seconds`},
+		"short line":     {Columns{}, "user,item,time\nu1,i1\n", "2: 2 columns, want at least 3"},
+		"no event":       {Columns{Events: map[string]float64{"pv": 1}}, "user,item\nu1,i1\n", "say so with --event"},
+		"nothing left":   {Columns{Event: "event", Events: map[string]float64{"pv": 1}}, "user,item,event\nu1,i1,buy\n", "no interaction"},
+		"no item":        {Columns{}, "user,item\nu1,\n", "2: an empty customer or item"},
+	} {
+		if _, err := read(t, x.columns, write(t, x.text)); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s: %v, want %q", name, err, x.want)
+		}
+	}
+}
+
+// Of equal scores the target is the last; what is not scored, and what is filtered out, is missed.
+func TestRank(t *testing.T) {
+	found := []models.Candidate{{Item: 1, Score: 2}, {Item: 2, Score: 1}, {Item: 3, Score: 1}, {Item: 4, Score: 0}}
+	out := func(i models.Item) bool { return i == 1 }
+	for _, x := range []struct {
+		target models.Item
+		out    func(models.Item) bool
+		want   int
+	}{{1, nothing, 1}, {2, nothing, 3}, {3, out, 2}, {1, out, missed}, {4, nothing, missed}, {5, nothing, missed}} {
+		if got := rank(found, x.target, x.out); got != x.want {
+			t.Errorf("rank of %d: %d, want %d", x.target, got, x.want)
+		}
+	}
+}
+
+// shop is a log in which what comes next depends on what came before: the items stand in a ring, and sessions walk along it.
+func shop(t *testing.T, sessions int, seed uint64) (r *Reader, train, test []Interaction) {
+	var text [2]strings.Builder
+	state := seed
+	next := func(n int) int {
+		state = state*6364136223846793005 + 1442695040888963407
+		return int(state>>33) % n
+	}
+	at := 1_700_000_000
+	for s := range sessions {
+		to := &text[0]
+		if s >= sessions*4/5 {
+			to = &text[1]
+		}
+		item := next(60)
+		for range 2 + next(5) {
+			at += next(40)
+			fmt.Fprintf(to, "s%d,item-%d,%d\n", s, item*item%7919, at)
+			item = (item + 1 + next(3)) % 60
+		}
+	}
+	r = NewReader(Columns{})
+	for i := range text {
+		if err := r.Read(write(t, text[i].String())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Order(1)
+	train, test = r.Logs(1)
+	return r, train, test
+}
+
+func TestModelsBeatChance(t *testing.T) {
+	r, train, test := shop(t, 600, 7)
+	for _, name := range Names() {
+		m, _ := Make(name)
+		f, err := Sessions(context.Background(), m, train, test, r.Users(), Protocol{K: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hr := f[ReadingC].Sum().means().HR
+		t.Logf("%-24s C hr@5 %.3f", name, hr)
+		switch name {
+		case "co-occurrence", "neighbours", "blend", "blend-without-sequence":
+			if hr < .6 { // three items come next; five of 60 by chance are .08
+				t.Errorf("%s: hr@5 %.3f", name, hr)
+			}
+		case "last-item":
+			if hr != 0 {
+				t.Errorf("%s: hr@5 %.3f of items that are not in the session", name, hr)
+			}
+		}
+	}
+}
+
+// A query is the prefix and the time of its last click: when the target comes changes no answer.
+func TestTargetsTimeIsNotSeen(t *testing.T) {
+	r, train, test := shop(t, 300, 3)
+	last := map[int]int{}
+	for i, x := range test {
+		last[x.User] = i
+	}
+	later := append([]Interaction(nil), test...)
+	for _, i := range last {
+		later[i].TimeMS += 12345
+	}
+	answers := func(test []Interaction) *recorder {
+		m, _ := Make("blend")
+		rec := &recorder{Recommender: m, said: map[string]string{}}
+		if _, err := Sessions(context.Background(), rec, train, test, r.Users(), Protocol{K: 5}); err != nil {
+			t.Fatal(err)
+		}
+		return rec
+	}
+	a, b := answers(test), answers(later)
+	if !reflect.DeepEqual(a.said, b.said) || len(a.said) == 0 {
+		t.Errorf("%d and %d answers differ", len(a.said), len(b.said))
+	}
+}
+
+type recorder struct {
+	Recommender
+	said map[string]string
+}
+
+func (r *recorder) Rank(q *models.Query) []models.Candidate {
+	found := r.Recommender.Rank(q)
+	r.said[fmt.Sprint(q.Items, q.NowMS)] = fmt.Sprint(found)
+	return found
+}
+
+// Ids mean nothing: another hash changes no more than the order of what scores the same.
+func TestSeedsChangeNothing(t *testing.T) {
+	r, train, test := shop(t, 400, 5)
+	for _, name := range []string{"co-occurrence", "neighbours", "blend-without-sequence"} {
+		var hrs []float64
+		for seed := range uint64(3) {
+			r.Order(seed)
+			train, test = r.Logs(1)
+			m, _ := Make(name)
+			f, err := Sessions(context.Background(), m, train, test, r.Users(), Protocol{K: 5})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hrs = append(hrs, f[ReadingA].Sum().means().HR)
+		}
+		for _, hr := range hrs[1:] {
+			if math.Abs(hr-hrs[0]) > .02 { // some 250 targets
+				t.Errorf("%s: hr %v under three seeds", name, hrs)
+			}
+		}
+	}
+}
+
+func TestSameLogSameFigures(t *testing.T) {
+	r, train, test := shop(t, 200, 9)
+	for _, name := range Names() {
+		said := func() map[string]string {
+			m, _ := Make(name)
+			rec := &recorder{Recommender: m, said: map[string]string{}}
+			if _, err := Sessions(context.Background(), rec, train, test, r.Users(), Protocol{K: 5, Learn: true}); err != nil {
+				t.Fatal(err)
+			}
+			return rec.said
+		}
+		if a, b := said(), said(); !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: two runs over the same log differ", name)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package evaluation
+
+import (
+	"maps"
+	"slices"
+
+	"nudge/models"
+)
+
+// makers make the models by name.
+var makers = map[string]func() Recommender{
+	"random":     func() Recommender { return &random{} },
+	"last-item":  func() Recommender { return &lastItem{} },
+	"popularity": func() Recommender { return &trending{m: models.NewTrending(100*365*day, kept)} },
+	"trending":   func() Recommender { return &trending{m: models.NewTrending(3*day, kept)} },
+	"co-occurrence": func() Recommender {
+		return &together{m: models.NewCoOccurrence(models.DefaultCoOccurrence(14 * day)), s: models.NewScratch()}
+	},
+	"neighbours": func() Recommender {
+		return &near{m: models.NewNeighbours(models.DefaultNeighbours()), s: models.NewScratch(), sessions: sessions{}}
+	},
+	"sequence":               newSequence,
+	"blend":                  func() Recommender { return newBlend(true) },
+	"blend-without-sequence": func() Recommender { return newBlend(false) },
+}
+
+// Names are the names of the models.
+func Names() []string { return slices.Sorted(maps.Keys(makers)) }
+
+// Make makes a model by its name.
+func Make(name string) (Recommender, bool) {
+	f, ok := makers[name]
+	if !ok {
+		return nil, false
+	}
+	return f(), true
+}
+
+const (
+	day  = 24 * 3600_000 // in milliseconds
+	kept = 100           // candidates of a source
+)
+
+func everything(models.Item) bool { return true }
+
+// random shows some item or other.
+type random struct {
+	items []models.Item
+	known map[models.Item]bool
+	state uint64
+	out   []models.Candidate
+}
+
+func (r *random) Learn(x *Interaction, _ *models.Query) {
+	if r.known == nil {
+		r.known = map[models.Item]bool{}
+	}
+	if !r.known[x.Item] {
+		r.known[x.Item] = true
+		r.items = append(r.items, x.Item)
+	}
+}
+
+func (r *random) Rank(*models.Query) []models.Candidate {
+	r.out = r.out[:0]
+	for k := range min(kept, len(r.items)) {
+		r.state = r.state*6364136223846793005 + 1442695040888963407
+		i := r.items[int(r.state>>33)%len(r.items)]
+		if !slices.ContainsFunc(r.out, func(c models.Candidate) bool { return c.Item == i }) {
+			r.out = append(r.out, models.Candidate{Item: i, Score: 1 / float32(k+1)})
+		}
+	}
+	return r.out
+}
+
+// lastItem shows what was met last, the latest first.
+type lastItem struct{ out []models.Candidate }
+
+func (l *lastItem) Learn(*Interaction, *models.Query) {}
+
+func (l *lastItem) Rank(q *models.Query) []models.Candidate {
+	l.out = l.out[:0]
+	for _, i := range distinct(nil, q, kept) {
+		l.out = append(l.out, models.Candidate{Item: i, Score: 1 / float32(len(l.out)+1)})
+	}
+	return l.out
+}
+
+type trending struct {
+	m   *models.Trending
+	out []models.Candidate
+}
+
+func (t *trending) Learn(x *Interaction, _ *models.Query) { t.m.Learn(x.Item, x.TimeMS, x.Weight) }
+
+func (t *trending) Rank(*models.Query) []models.Candidate {
+	t.out = t.out[:0]
+	for _, i := range t.m.Top() {
+		t.out = append(t.out, models.Candidate{Item: i, Score: float32(t.m.Share(i))})
+	}
+	return t.out
+}
+
+// together is the co-occurrence as the default pipeline has it: 3 different items before each, asked with 6.
+type together struct {
+	m    *models.CoOccurrence
+	s    *models.Scratch
+	past []models.Item
+}
+
+func (t *together) Learn(x *Interaction, before *models.Query) {
+	const window = 3
+	t.past = slices.DeleteFunc(distinct(t.past[:0], before, window+1), func(i models.Item) bool { return i == x.Item })
+	t.m.Learn(x.Item, t.past[:min(len(t.past), window)], x.TimeMS, x.Weight)
+}
+
+func (t *together) Rank(q *models.Query) []models.Candidate {
+	t.past = distinct(t.past[:0], q, 6)
+	t.s.Reset()
+	t.m.Score(t.s, t.past, q.NowMS)
+	return t.s.Top(kept, everything)
+}
+
+func distinct(to []models.Item, q *models.Query, n int) []models.Item {
+	for _, i := range q.Items {
+		if len(to) < n && !slices.Contains(to, i) {
+			to = append(to, i)
+		}
+	}
+	return to
+}
+
+// sessions are the numbers that a model gave its users' sessions.
+type sessions map[int]models.SessionNumber
+
+type near struct {
+	m        *models.Neighbours
+	s        *models.Scratch
+	sessions sessions
+	past     []models.Item
+}
+
+func (t *near) Learn(x *Interaction, _ *models.Query) {
+	t.sessions[x.User] = t.m.Learn(t.sessions[x.User], x.Item, x.TimeMS)
+}
+
+func (t *near) Rank(q *models.Query) []models.Candidate {
+	t.past = distinct(t.past[:0], q, models.SessionItems)
+	t.s.Reset()
+	t.m.Score(t.s, t.past, q.Session, q.NowMS)
+	return t.s.Top(kept, everything)
+}
+
+type blend struct {
+	m        *models.NextItem
+	s        *models.NextItemScratch
+	sessions sessions
+}
+
+func newBlend(deep bool) *blend {
+	m := models.NewNextItem(deep)
+	return &blend{m, m.NewScratch(), sessions{}}
+}
+
+func (t *blend) Learn(x *Interaction, before *models.Query) {
+	before.Session = t.sessions[x.User]
+	t.sessions[x.User] = t.m.Learn(t.s, x.Item, before, x.TimeMS, x.Weight)
+	t.m.Train()
+}
+
+func (t *blend) Rank(q *models.Query) []models.Candidate { return t.m.Rank(t.s, q) }
+
+type sequence struct {
+	m   *models.Sequence
+	s   *models.SequenceScratch
+	out []models.Candidate
+}
+
+func newSequence() Recommender {
+	m := models.NewSequence(models.DefaultSequence())
+	return &sequence{m: m, s: m.NewScratch()}
+}
+
+func (t *sequence) Learn(x *Interaction, before *models.Query) {
+	t.m.Learn(x.Item, before)
+	t.m.Train()
+}
+
+func (t *sequence) Rank(q *models.Query) []models.Candidate {
+	t.out = t.out[:0]
+	if t.m.Ask(t.s, q) {
+		top := t.m.Top(t.s, kept)
+		for _, c := range top {
+			t.out = append(t.out, models.Candidate{Item: c.Item, Score: float32(models.Exp(float64(c.Score - top[0].Score)))})
+		}
+	}
+	return t.out
+}

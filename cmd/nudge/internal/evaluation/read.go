@@ -1,0 +1,369 @@
+package evaluation
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/models"
+)
+
+// Columns says where a file's interactions are: by the header's name, or by number from 1. Empty ones are looked for under the usual names,
+// and without a header taken in the order user, item, time.
+type Columns struct {
+	User, Item, Time string
+	Event            string             // of a type; "" for none
+	Events           map[string]float64 // weight of each type; others are passed over
+	Targets          []string           // types that are asked for; none: all
+	Rating           string
+	AtLeast          float64 // rating; others are passed over
+}
+
+// usual are the names of columns in the formats that data sets come in.
+var usual = map[string][]string{
+	"user":   {"user", "user_id", "userid", "uid", "session", "sessionid", "session_id", "visitorid", "customerid", "customer_id", "user_session"},
+	"item":   {"item", "item_id", "itemid", "product", "product_id", "productid", "movieid", "movie_id", "asin", "stockcode", "iid"},
+	"time":   {"time", "timestamp", "ts", "unixtime", "event_time", "datetime", "unixreviewtime"},
+	"event":  {"event", "event_type", "behavior", "behaviour", "behavior_type", "type", "action"},
+	"rating": {"rating", "score", "stars"},
+}
+
+// Reader gives the users and items of all files that it reads their numbers.
+type Reader struct {
+	Columns Columns
+	Passed  int // lines passed over, for their event or rating
+
+	users  map[string]int
+	items  map[string]models.Item
+	byName []string // items' ids
+	logs   [][]Interaction
+}
+
+// NewReader returns a reader.
+func NewReader(c Columns) *Reader {
+	return &Reader{Columns: c, users: map[string]int{}, items: map[string]models.Item{}}
+}
+
+// Users and Items are the numbers of them met so far.
+func (r *Reader) Users() int { return len(r.users) }
+
+// Items is how many there are.
+func (r *Reader) Items() int { return len(r.items) }
+
+// Read reads a file: CSV, TSV, or separated by blanks, plain or gzip.
+func (r *Reader) Read(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, 1<<16)
+	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		in = bufio.NewReaderSize(z, 1<<16)
+	}
+	log, err := r.read(in)
+	if err != nil {
+		return fmt.Errorf("%s:%w", path, err)
+	}
+	r.logs = append(r.logs, log)
+	return nil
+}
+
+type at struct{ user, item, time, event, rating int }
+
+func (r *Reader) read(in *bufio.Reader) ([]Interaction, error) {
+	first, err := peekLine(in)
+	if err != nil {
+		return nil, fmt.Errorf("1: %w", err)
+	}
+	split := splitter(first)
+	head := split(first)
+	where, skip, err := r.find(head)
+	if err != nil {
+		return nil, fmt.Errorf("1: %w", err)
+	}
+	var out []Interaction
+	var wrong []error
+	next := lines(in, split)
+	for n := 1; ; n++ {
+		fields, err := next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w", n, err)
+		}
+		if n == 1 && skip || len(fields) == 0 {
+			continue
+		}
+		x, ok, err := r.interaction(fields, where)
+		if err != nil {
+			if wrong = append(wrong, fmt.Errorf("%d: %w", n, err)); len(wrong) == 5 {
+				break
+			}
+			continue
+		}
+		if !ok {
+			r.Passed++
+			continue
+		}
+		x.Row = len(out)
+		out = append(out, x)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, errors.New("1: no interaction: is it the right file, and are --events or --at-least not too strict?")
+	}
+	return out, nil
+}
+
+func peekLine(in *bufio.Reader) (string, error) {
+	for n := 256; ; n *= 2 {
+		b, err := in.Peek(min(n, 1<<16))
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			b, err = b[:i], nil
+			return strings.TrimRight(string(b), "\r"), nil
+		}
+		if err == io.EOF && len(b) > 0 {
+			return string(b), nil
+		}
+		if err != nil {
+			return "", errors.New("the file is empty")
+		}
+		if n > 1<<16 {
+			return "", errors.New("the first line is longer than 64 KiB")
+		}
+	}
+}
+
+// splitter sniffs the separator: a tab, else a comma or semicolon, else blanks.
+func splitter(line string) func(string) []string {
+	if !utf8.ValidString(line) {
+		return strings.Fields
+	}
+	for _, sep := range []string{"\t", ",", ";"} {
+		if strings.Contains(line, sep) {
+			return func(s string) []string {
+				if sep != "\t" && strings.Contains(s, `"`) {
+					c := csv.NewReader(strings.NewReader(s))
+					c.Comma, c.LazyQuotes = rune(sep[0]), true
+					if fields, err := c.Read(); err == nil {
+						return fields
+					}
+				}
+				return strings.Split(s, sep)
+			}
+		}
+	}
+	return strings.Fields
+}
+
+func lines(in *bufio.Reader, split func(string) []string) func() ([]string, error) {
+	scan := bufio.NewScanner(in)
+	scan.Buffer(nil, 1<<20)
+	return func() ([]string, error) {
+		if !scan.Scan() {
+			if scan.Err() != nil {
+				return nil, scan.Err()
+			}
+			return nil, io.EOF
+		}
+		line := strings.TrimRight(scan.Text(), "\r")
+		if strings.TrimSpace(line) == "" {
+			return nil, nil
+		}
+		return split(line), nil
+	}
+}
+
+// find looks the columns up in the first line, and says whether that is a header.
+func (r *Reader) find(head []string) (w at, header bool, err error) {
+	names := make([]string, len(head))
+	for i, h := range head {
+		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(strings.TrimPrefix(h, "\ufeff"), `" `)), ":") // RecBole's user_id:token
+		names[i] = name
+	}
+	index := func(kind, want string) (int, error) {
+		if want == "" {
+			return slices.IndexFunc(names, func(n string) bool { return slices.Contains(usual[kind], n) }), nil
+		}
+		if n, err := strconv.Atoi(want); err == nil {
+			if n < 1 || n > len(head) {
+				return -1, fmt.Errorf("--%s %d: the first line has %d columns", kind, n, len(head))
+			}
+			return n - 1, nil
+		}
+		i := slices.Index(names, strings.ToLower(want))
+		if i < 0 {
+			return -1, fmt.Errorf("--%s %s: the first line has no such column, but %s", kind, want, strings.Join(head, ", "))
+		}
+		header = true
+		return i, nil
+	}
+	c := &r.Columns
+	for _, x := range []struct {
+		kind, want string
+		to         *int
+	}{{"user", c.User, &w.user}, {"item", c.Item, &w.item}, {"time", c.Time, &w.time}, {"event", c.Event, &w.event}, {"rating", c.Rating, &w.rating}} {
+		if *x.to, err = index(x.kind, x.want); err != nil {
+			return w, false, err
+		}
+	}
+	header = header || slices.ContainsFunc(names, func(n string) bool {
+		return slices.Contains(usual["user"], n) || slices.Contains(usual["item"], n) || slices.Contains(usual["time"], n)
+	})
+	if !header && len(head) <= 4 { // by place
+		for i, x := range []struct {
+			want string
+			to   *int
+		}{{c.User, &w.user}, {c.Item, &w.item}, {c.Time, &w.time}} {
+			if x.want == "" && i < len(head) && i != w.event && i != w.rating {
+				*x.to = i
+			}
+		}
+		if c.Time == "" && len(head) == 4 && c.Event == "" { // user, item, rating or event, time
+			w.time = 3
+		}
+	}
+	if c.Events == nil {
+		w.event = -1
+	} else if w.event < 0 {
+		return w, false, errors.New("--events: which column holds the type? say so with --event NAME or --event NUMBER")
+	}
+	if c.AtLeast == 0 {
+		w.rating = -1
+	} else if w.rating < 0 {
+		return w, false, errors.New("--at-least: which column holds the rating? say so with --rating NAME or --rating NUMBER")
+	}
+	if w.user < 0 || w.item < 0 {
+		return w, false, fmt.Errorf("which columns hold customer and item? say so with --user and --item, by name or number; the first line has %s", strings.Join(head, ", "))
+	}
+	return w, header, nil
+}
+
+func (r *Reader) interaction(fields []string, w at) (x Interaction, ok bool, err error) {
+	if most := max(w.user, w.item, w.time, w.event, w.rating); most >= len(fields) {
+		return x, false, fmt.Errorf("%d columns, want at least %d", len(fields), most+1)
+	}
+	x.Weight = 1
+	if w.event >= 0 {
+		weight, ok := r.Columns.Events[fields[w.event]]
+		if !ok {
+			return x, false, nil
+		}
+		x.Weight = float32(weight)
+		x.NoTarget = len(r.Columns.Targets) > 0 && !slices.Contains(r.Columns.Targets, fields[w.event])
+	}
+	if w.rating >= 0 {
+		stars, err := strconv.ParseFloat(fields[w.rating], 64)
+		if err != nil {
+			return x, false, fmt.Errorf("rating %q is no number", fields[w.rating])
+		}
+		if stars < r.Columns.AtLeast {
+			return x, false, nil
+		}
+	}
+	if w.time >= 0 {
+		if x.TimeMS, err = parseTime(fields[w.time]); err != nil {
+			return x, false, err
+		}
+	}
+	if fields[w.item] == "" || fields[w.user] == "" {
+		return x, false, errors.New("an empty customer or item")
+	}
+	if x.User, ok = r.users[fields[w.user]]; !ok {
+		x.User = len(r.users)
+		r.users[fields[w.user]] = x.User
+	}
+	if x.Item, ok = r.items[fields[w.item]]; !ok {
+		if len(r.items) == models.MaxItems {
+			return x, false, fmt.Errorf("more than %d items", models.MaxItems)
+		}
+		x.Item = models.Item(len(r.items))
+		r.items[fields[w.item]] = x.Item
+		r.byName = append(r.byName, fields[w.item])
+	}
+	return x, true, nil
+}
+
+// parseTime reads seconds or milliseconds since 1970, or RFC 3339 and its relatives.
+func parseTime(s string) (ms int64, err error) {
+	if x, err := strconv.ParseFloat(s, 64); err == nil {
+		switch {
+		case math.IsNaN(x) || math.Abs(x) > 1e17:
+			return 0, fmt.Errorf("time %q is out of range", s)
+		case math.Abs(x) > 1e11:
+			return int64(x), nil
+		}
+		return int64(math.Round(x * 1000)), nil
+	}
+	return parseDate(s)
+}
+
+// Order gives the items the numbers of their place in the order of a seeded hash of their ids, in all that was read.
+func (r *Reader) Order(seed uint64) {
+	type hashed struct {
+		hash uint64
+		was  int
+	}
+	all := make([]hashed, len(r.byName))
+	for i, id := range r.byName {
+		all[i] = hashed{xxhash.Sum64String(strconv.FormatUint(seed, 16) + "/" + id), i}
+	}
+	slices.SortFunc(all, func(a, b hashed) int {
+		switch {
+		case a.hash < b.hash:
+			return -1
+		case a.hash > b.hash:
+			return 1
+		}
+		return strings.Compare(r.byName[a.was], r.byName[b.was])
+	})
+	now := make([]models.Item, len(all))
+	names := make([]string, len(all))
+	for n, x := range all {
+		now[x.was] = models.Item(n)
+		names[n] = r.byName[x.was]
+	}
+	r.byName = names
+	for id, i := range r.items {
+		r.items[id] = now[i]
+	}
+	for _, log := range r.logs {
+		for i := range log {
+			log[i].Item = now[log[i].Item]
+		}
+	}
+}
+
+// Logs returns what was read, in two parts: of the first n files, and of the others. Rows are counted on through all files of a part.
+func (r *Reader) Logs(n int) (first, rest []Interaction) {
+	join := func(logs [][]Interaction) (all []Interaction) {
+		for _, log := range logs {
+			for _, x := range log {
+				x.Row = len(all)
+				all = append(all, x)
+			}
+		}
+		return all
+	}
+	return join(r.logs[:n]), join(r.logs[n:])
+}

@@ -1,0 +1,360 @@
+package models_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"nudge/models"
+)
+
+// notASum is a model whose learning depends on what it knows: it belongs to one node, and is not added to another.
+type notASum interface{ notASum() }
+
+type ordered struct{ notes }
+
+func (ordered) notASum()  {}
+func (ordered) add(model) { panic("not a sum") }
+
+func init() {
+	subjects["Again"] = func() model {
+		m := &again{Again: models.NewAgain()}
+		m.Touch = m.note
+		return m
+	}
+	subjects["Ranker"] = func() model {
+		m := &ranker{Ranker: models.NewRanker(models.RankerOptions{Features: 3 * itemsInTests, Rate: 0.1, Decay: 1e-4})}
+		m.Touch = m.note
+		return m
+	}
+	subjects["Neighbours"] = func() model {
+		m := &near{Neighbours: models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000}), open: map[models.Item]models.SessionNumber{}}
+		m.TouchItem = func(row uint32) { m.note(1 + row) }
+		m.TouchSession = func(row uint32) { m.note(1 + itemsInTests + row) }
+		return m
+	}
+	subjects["Sequence"] = func() model {
+		m := &sequence{Sequence: models.NewSequence(smallSequence)}
+		m.Touch = func(row uint32) { m.note(1 + row) }
+		return m
+	}
+	subjects["NextItem"] = func() model {
+		m := &next{NextItem: models.NewNextItem(false)}
+		m.Near = models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})
+		m.s = m.NewScratch()
+		m.announce()
+		return m
+	}
+}
+
+var smallSequence = models.SequenceOptions{Dim: 4, Window: 3, Batch: 4, Rate: 0.01, Dropout: 0.2, Sharpness: 4, Replays: 1, Reservoir: 6, Sampled: 4}
+
+func good(x example) bool { return x.weight > 0 && x.weight <= models.MaxWeight }
+
+func query(x example) *models.Query {
+	return &models.Query{Items: []models.Item{x.a, x.b, x.a}, TimesMS: []int64{x.atMS, x.atMS - 1000, x.atMS - 5000}, NowMS: x.atMS}
+}
+
+type again struct {
+	*models.Again
+	notes
+}
+
+func (m *again) learn(x example) {
+	if good(x) {
+		m.Learn(x.item, x.a == x.item)
+	}
+}
+func (m *again) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		fmt.Fprintln(&out, i, m.Chance(i))
+	}
+	return out.String()
+}
+func (m *again) rows() (out [][]byte) {
+	for n := range uint32(itemsInTests) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	return out
+}
+func (m *again) load(rows [][]byte) error       { return loadAll(rows, m.LoadRow) }
+func (m *again) add(o model)                    { m.Add(o.(*again).Again) }
+func (m *again) limit() int                     { return 8 }
+func (m *again) same(row uint32, b []byte) bool { return bytes.Equal(m.AppendRow(nil, row), b) }
+
+func loadAll(rows [][]byte, load func(uint32, []byte) error) error {
+	for n, b := range rows {
+		if len(b) > 0 {
+			if err := load(uint32(n), b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type ranker struct {
+	*models.Ranker
+	ordered
+}
+
+func (m *ranker) slate(x example) *models.Slate {
+	s := &models.Slate{}
+	s.Reset(2)
+	for k, i := range []models.Item{x.item, x.a, x.b} {
+		s.Base = append(s.Base, float32(k))
+		s.Features = append(s.Features, uint32(i)%itemsInTests, itemsInTests+uint32(i)%5)
+	}
+	m.Rank(s)
+	return s
+}
+func (m *ranker) learn(x example) {
+	if x.item != models.NoItem {
+		m.Learn(m.slate(x), 0, x.weight)
+	}
+}
+func (m *ranker) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		fmt.Fprintln(&out, m.slate(example{item: i, a: i + 1, b: i + 2}).Score)
+	}
+	return out.String()
+}
+func (m *ranker) rows() (out [][]byte) {
+	for n := range uint32(m.Rows()) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	return out
+}
+func (m *ranker) load(rows [][]byte) error       { return loadAll(rows, m.LoadRow) }
+func (m *ranker) limit() int                     { return 8 * models.RankerRow }
+func (m *ranker) same(row uint32, b []byte) bool { return bytes.Equal(m.AppendRow(nil, row), b) }
+
+// near keeps an open session for each item of the examples' second place. Its rows are the head, the items and the sessions.
+type near struct {
+	*models.Neighbours
+	ordered
+	open map[models.Item]models.SessionNumber
+}
+
+func (m *near) learn(x example) {
+	if good(x) {
+		m.open[x.a] = m.Learn(m.open[x.a], x.item, x.atMS)
+		m.note(0)
+	}
+}
+func (m *near) predict() string {
+	var out strings.Builder
+	s := models.NewScratch()
+	for i := range models.Item(itemsInTests) {
+		s.Reset()
+		m.Score(s, []models.Item{i, (i + 1) % itemsInTests}, 0, 1e7)
+		fmt.Fprintln(&out, i, s.Top(5, func(models.Item) bool { return true }))
+	}
+	return out.String()
+}
+func (m *near) rows() [][]byte {
+	out := [][]byte{m.head()}
+	for n := range uint32(itemsInTests) {
+		out = append(out, m.AppendItem(nil, n))
+	}
+	for n := range uint32(m.Sessions()) {
+		out = append(out, m.AppendSession(nil, n))
+	}
+	return out
+}
+
+// head is the head with the open sessions, which the model's owner keeps.
+func (m *near) head() []byte {
+	b := m.AppendHead(nil)
+	if len(m.open) == 0 && bytes.Equal(b, models.NewNeighbours(models.DefaultNeighbours()).AppendHead(nil)) {
+		return nil
+	}
+	for i := range models.Item(itemsInTests) {
+		b = binary.BigEndian.AppendUint32(b, uint32(m.open[i]))
+	}
+	return b
+}
+func (m *near) load(rows [][]byte) error {
+	if len(rows[0]) > 0 {
+		b := rows[0]
+		if len(b) < 4*itemsInTests {
+			return fmt.Errorf("a head of %d bytes", len(b))
+		}
+		b, open := b[:len(b)-4*itemsInTests], b[len(b)-4*itemsInTests:]
+		if err := m.LoadHead(b); err != nil {
+			return err
+		}
+		for i := range models.Item(itemsInTests) {
+			if n := binary.BigEndian.Uint32(open[4*i:]); n > 0 {
+				m.open[i] = models.SessionNumber(n)
+			}
+		}
+	}
+	for n, b := range rows[1:] {
+		load := m.LoadItem
+		if n >= itemsInTests {
+			n, load = n-itemsInTests, m.LoadSession
+		}
+		if len(b) > 0 {
+			if err := load(uint32(n), b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+func (m *near) limit() int { return 4 + 10 + 1 + 64 + 4*itemsInTests }
+func (m *near) same(row uint32, b []byte) bool {
+	rows := m.rows()
+	return int(row) < len(rows) && bytes.Equal(rows[row], b)
+}
+
+type sequence struct {
+	*models.Sequence
+	ordered
+}
+
+func (m *sequence) learn(x example) {
+	if good(x) {
+		m.Learn(x.item, query(x))
+		m.Train()
+		m.note(0)
+	}
+}
+func (m *sequence) predict() string {
+	var out strings.Builder
+	s := m.NewScratch()
+	for i := range models.Item(itemsInTests) {
+		if m.Ask(s, &models.Query{Items: []models.Item{i, (i + 1) % itemsInTests}}) {
+			fmt.Fprintln(&out, i, m.Top(s, 5))
+		}
+	}
+	return out.String()
+}
+func (m *sequence) rows() [][]byte {
+	head := m.AppendHead(nil)
+	if bytes.Equal(head, models.NewSequence(smallSequence).AppendHead(nil)) {
+		head = nil
+	}
+	out := [][]byte{head}
+	for n := range uint32(m.Items()) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	return out
+}
+func (m *sequence) load(rows [][]byte) error {
+	if err := loadAll(rows[1:], m.LoadRow); err != nil || len(rows[0]) == 0 {
+		return err
+	}
+	return m.LoadHead(rows[0])
+}
+func (m *sequence) limit() int { return 20 + 3*4*(3*4*4+3) + 4*4*(6+4) + 20 }
+func (m *sequence) same(row uint32, b []byte) bool {
+	rows := m.rows()
+	return int(row) < len(rows) && bytes.Equal(rows[row], b)
+}
+
+// next is a recommender of all parts; its rows are those of the parts, in one list with the part in front.
+type next struct {
+	*models.NextItem
+	ordered
+	s     *models.NextItemScratch
+	parts map[string]uint32 // a part's row: its number in the list
+	names []string
+}
+
+func (m *next) number(part string, row uint32) uint32 {
+	key := fmt.Sprint(part, " ", row)
+	n, ok := m.parts[key]
+	if !ok {
+		n = uint32(len(m.names))
+		m.parts[key] = n
+		m.names = append(m.names, key)
+	}
+	return n
+}
+
+const ranksInTests = 64 // rows of the ranker
+
+func (m *next) announce() {
+	m.parts = map[string]uint32{}
+	touch := func(part string) func(uint32) {
+		return func(row uint32) { m.note(m.number(part, row)) }
+	}
+	m.number("head", 0)
+	for _, part := range []string{"together", "follow", "trends", "again", "items", "sessions"} {
+		for row := range uint32(itemsInTests) {
+			m.number(part, row)
+		}
+	}
+	for row := range uint32(ranksInTests) {
+		m.number("ranker", row)
+	}
+	m.Together.Touch, m.Follow.Touch, m.Trends.Touch, m.Again.Touch, m.Ranker.Touch = touch("together"), touch("follow"), touch("trends"), touch("again"), touch("ranker")
+	m.Near.TouchItem, m.Near.TouchSession = touch("items"), touch("sessions")
+}
+func (m *next) learn(x example) {
+	m.Learn(m.s, x.item, query(x), x.atMS, x.weight)
+	m.note(0)
+}
+func (m *next) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		fmt.Fprintln(&out, i, m.Rank(m.s, query(example{a: i, b: (i + 1) % itemsInTests, atMS: 1e7})))
+	}
+	return out.String()
+}
+func (m *next) row(n uint32) []byte {
+	var part string
+	var row uint32
+	fmt.Sscan(m.names[n], &part, &row)
+	switch part {
+	case "head":
+		b := m.Near.AppendHead(nil)
+		if bytes.Equal(b, models.NewNeighbours(models.DefaultNeighbours()).AppendHead(nil)) {
+			return nil
+		}
+		return b
+	case "together":
+		return m.Together.AppendRow(nil, row)
+	case "follow":
+		return m.Follow.AppendRow(nil, row)
+	case "trends":
+		return m.Trends.AppendRow(nil, row)
+	case "again":
+		return m.Again.AppendRow(nil, row)
+	case "items":
+		return m.Near.AppendItem(nil, row)
+	case "sessions":
+		return m.Near.AppendSession(nil, row)
+	}
+	return m.Ranker.AppendRow(nil, row)
+}
+func (m *next) rows() (out [][]byte) {
+	for n := range m.names {
+		out = append(out, m.row(uint32(n)))
+	}
+	return out
+}
+func (m *next) load(rows [][]byte) error {
+	for n, b := range rows {
+		if len(b) == 0 {
+			continue
+		}
+		var part string
+		var row uint32
+		fmt.Sscan(m.names[n], &part, &row)
+		load := map[string]func(uint32, []byte) error{"together": m.Together.LoadRow, "follow": m.Follow.LoadRow, "trends": m.Trends.LoadRow, "again": m.Again.LoadRow,
+			"items": m.Near.LoadItem, "sessions": m.Near.LoadSession, "ranker": m.Ranker.LoadRow, "head": func(_ uint32, b []byte) error { return m.Near.LoadHead(b) }}[part]
+		if err := load(row, b); err != nil {
+			return err
+		}
+	}
+	m.Trends.Settle()
+	return nil
+}
+func (m *next) limit() int                     { return 14 + 8*200 }
+func (m *next) same(row uint32, b []byte) bool { return bytes.Equal(m.row(row), b) }

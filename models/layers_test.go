@@ -1,0 +1,68 @@
+package models
+
+import (
+	"math"
+	"testing"
+)
+
+// The gradient by every weight of the sequence model, and so of each of its layers, is the slope of its loss.
+func TestGradients(t *testing.T) {
+	for name, opt := range map[string]SequenceOptions{
+		"all items": {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 100},
+		"dropout":   {Dim: 6, Window: 4, Batch: 5, Rate: .01, Dropout: .3, Sharpness: 3, Reservoir: 50, Sampled: 100},
+		"a sample":  {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 6},
+	} {
+		m := NewSequence(opt)
+		for k := range 40 {
+			i := func(n int) Item { return Item((k*n + n) % 17) }
+			m.Learn(i(3), &Query{Items: []Item{i(1), i(2), i(5), i(7), i(11)}[:1+k%5]})
+		}
+		m.Train()
+		x := m.sample()
+		m.gradients(x)
+		b := m.batch
+		type weight struct {
+			name string
+			v    []float32
+			grad []float32
+		}
+		checks := []weight{
+			{"M", m.query.w.v, clone(m.query.w.grad.v)}, {"W0", m.last.w.v, clone(m.last.w.grad.v)},
+			{"W1", m.attended.w.v, clone(m.attended.w.grad.v)}, {"b", m.attention.bias.v, clone(m.attention.bias.grad.v)},
+		}
+		width := opt.Dim + 1
+		for k, row := range b.touched {
+			checks = append(checks, weight{"E", m.embed.row(int(row)), clone(b.grads[k*width : (k+1)*width])})
+		}
+		for _, c := range checks {
+			for i := range c.v {
+				const h = 1e-2
+				was := c.v[i]
+				c.v[i] = was + h
+				up := m.gradients(x)
+				c.v[i] = was - h
+				down := m.gradients(x)
+				c.v[i] = was
+				slope := (up - down) / (2 * h)
+				if got := float64(c.grad[i]); math.Abs(got-slope) > 2e-3+.02*math.Abs(slope) {
+					t.Errorf("%s: %s[%d]: gradient %.5f, slope %.5f", name, c.name, i, got, slope)
+				}
+			}
+		}
+	}
+}
+
+func clone(x []float32) []float32 { return append([]float32(nil), x...) }
+
+func TestQuickExp(t *testing.T) {
+	for x := float32(0); x > -79; x -= .037 {
+		if got, want := float64(quickExp(x)), math.Exp(float64(x)); math.Abs(got-want) > 3e-5*want {
+			t.Fatalf("quickExp(%v) = %v, want %v", x, got, want)
+		}
+	}
+	for _, x := range []float32{-81, float32(math.Inf(-1)), float32(math.NaN())} {
+		if quickExp(x) != 0 {
+			t.Errorf("quickExp(%v) = %v, want 0", x, quickExp(x))
+		}
+	}
+}

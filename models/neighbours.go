@@ -1,0 +1,524 @@
+package models
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Neighbours finds recent sessions that resemble a session, and what was met in them (Jannach, Ludewig 2017: V-SkNN; Garg et al.
+// 2019: STAN; Kersbergen et al. 2022: VMIS-kNN, whose bounded inverted index it uses).
+//
+//	like(n)  = Σ_j History^j over the query's items a_0 (the latest), a_1, … that session n holds · 2^(-age/HalfLife) / √length(n)
+//	score(b) = √log(1 + sessions/sessions with b) · Σ over the Nearest sessions n of like(n) · Σ_j History^j Gap^(d-1)
+//
+// where d is the distance in n between the last place of a_j and that of b; b before a_j counts Backward times as much. History, Gap and
+// Backward differ much between shops, so the model chooses them itself: one learned item in 16 is first guessed with each of a few manners,
+// and the one whose guesses had the best reciprocal rank lately is in force.
+//
+// A session keeps its last SessionItems items, an item the numbers of the last PerItem sessions that met it, and the model the last
+// Sessions sessions: what is older is forgotten. Bad input: no item teaches nothing, a time before the session's last is taken at that.
+type Neighbours struct {
+	// TouchSession and TouchItem are called before a session's or an item's row changes. nil: nobody has to know.
+	TouchSession, TouchItem func(row uint32)
+
+	opt      NeighboursOptions
+	sessions []session // by number modulo Sessions
+	items    []visitors
+	last     SessionNumber // given out
+
+	trials  [len(manners)]trial
+	manner  int // the one that did best so far
+	learned uint64
+	scratch *Scratch // of the manners' guesses
+	history []Item
+}
+
+// manner is how a neighbour's items are weighed. Shops differ in it: in some what comes after matters, in others whatever was met together.
+type manner struct{ History, Gap, Backward float64 }
+
+var manners = [...]manner{{.6, .7, .5}, {.5, .65, .8}, {.7, .8, .3}, {.8, .85, .2}}
+
+// trial is how a manner has come true: a decayed mean of the reciprocal rank of what came next.
+type trial struct{ sum, n float64 }
+
+var pasts, gaps = func() (p [len(manners)][MaxHistory]float32, g [len(manners)][SessionItems]float32) {
+	for i, m := range manners {
+		x := 1.0
+		for k := range p[i] {
+			p[i][k] = float32(x)
+			x *= m.History
+		}
+		x = 1
+		for k := range g[i] {
+			g[i][k] = float32(x)
+			x *= m.Gap
+		}
+	}
+	return p, g
+}()
+
+// try lets every manner say what comes next in a session, and takes in what came.
+func (m *Neighbours) try(s *session, item Item) {
+	const ranks, fade = 20, 1 - 1.0/2048
+	m.history = m.history[:0]
+	for k := int(s.n) - 1; k >= 0; k-- {
+		if !slices.Contains(m.history, s.items[k]) {
+			m.history = append(m.history, s.items[k])
+		}
+	}
+	last := m.history[0]
+	if item == last {
+		return
+	}
+	for k := range m.trials {
+		m.scratch.Reset()
+		m.score(m.scratch, m.history, s.number, s.lastMS, k)
+		t := &m.trials[k]
+		t.sum, t.n = float64(t.sum*fade), float64(t.n*fade)+1
+		for at, c := range m.scratch.Top(ranks, func(i Item) bool { return i != last }) {
+			if c.Item == item {
+				t.sum += 1 / float64(at+1)
+			}
+		}
+	}
+	const enough = 1.01 // to change one's mind
+	for k, t := range m.trials {
+		if best := &m.trials[m.manner]; t.n >= 64 && float64(t.sum*best.n) > float64(best.sum*t.n)*enough {
+			m.manner = k
+		}
+	}
+}
+
+// SessionItems is how many items a session keeps.
+const SessionItems = 16
+
+// SessionNumber names a session; 0 names none.
+type SessionNumber uint32
+
+// NeighboursOptions are the parameters of Neighbours.
+type NeighboursOptions struct {
+	Sessions   int   // kept, at most 1<<31
+	PerItem    int   // sessions that an item points to
+	Nearest    int   // sessions that speak
+	HalfLifeMS int64 // of a session's weight
+}
+
+// DefaultNeighbours returns the measured options.
+func DefaultNeighbours() NeighboursOptions {
+	return NeighboursOptions{Sessions: 1 << 20, PerItem: 256, Nearest: 256, HalfLifeMS: 7 * 24 * 3600_000}
+}
+
+type session struct {
+	items  [SessionItems]Item // in order
+	lastMS int64
+	number SessionNumber
+	n      uint8
+}
+
+type visitors struct {
+	sessions []SessionNumber // a ring once it is full
+	at       uint16          // of the oldest in the ring
+	item     Item
+	met      uint32 // sessions that met it, of all times
+}
+
+// NewNeighbours returns an empty model.
+func NewNeighbours(opt NeighboursOptions) *Neighbours {
+	m := &Neighbours{opt: opt}
+	m.scratch = NewScratch()
+	return m
+}
+
+// Learn takes in that an item was met in a session, 0 for a new one, and returns the session's number. A session that was
+// forgotten meanwhile begins anew, under another number.
+func (m *Neighbours) Learn(in SessionNumber, item Item, timeMS int64) SessionNumber {
+	if item == NoItem {
+		return in
+	}
+	slot := uint32(in) % uint32(m.opt.Sessions)
+	if in == 0 || int(slot) >= len(m.sessions) || m.sessions[slot].number != in {
+		m.last++
+		if m.last == 0 {
+			m.last++
+		}
+		in = m.last
+		slot = uint32(in) % uint32(m.opt.Sessions)
+		if int(slot) >= len(m.sessions) {
+			m.sessions = append(m.sessions, make([]session, int(slot)+1-len(m.sessions))...)
+		}
+		m.touchSession(slot)
+		m.sessions[slot] = session{number: in, lastMS: math.MinInt64}
+	} else {
+		m.touchSession(slot)
+	}
+	s := &m.sessions[slot]
+	if m.learned++; m.learned%tryEvery == 0 && s.n > 0 {
+		m.try(s, item)
+	}
+	s.lastMS = max(s.lastMS, timeMS)
+	met := false
+	for _, x := range s.items[:s.n] {
+		met = met || x == item
+	}
+	if s.n == SessionItems {
+		copy(s.items[:], s.items[1:])
+		s.n--
+	}
+	s.items[s.n] = item
+	s.n++
+	if !met {
+		m.visit(item, in)
+	}
+	return in
+}
+
+func (m *Neighbours) touchSession(slot uint32) {
+	if m.TouchSession != nil {
+		m.TouchSession(slot)
+	}
+}
+
+// visit notes that a session met an item.
+func (m *Neighbours) visit(item Item, in SessionNumber) {
+	row := item.Row()
+	if int(row) >= len(m.items) {
+		m.items = append(m.items, make([]visitors, int(row)+1-len(m.items))...)
+	}
+	if m.TouchItem != nil {
+		m.TouchItem(row)
+	}
+	v := &m.items[row]
+	if v.item != item {
+		*v = visitors{item: item}
+	}
+	v.met++
+	if len(v.sessions) < m.opt.PerItem {
+		v.sessions = append(v.sessions, in)
+		return
+	}
+	v.sessions[v.at] = in
+	if v.at++; int(v.at) == len(v.sessions) {
+		v.at = 0
+	}
+}
+
+// find returns a session that is still held.
+func (m *Neighbours) find(number SessionNumber) *session {
+	slot := uint32(number) % uint32(m.opt.Sessions)
+	if int(slot) >= len(m.sessions) || m.sessions[slot].number != number {
+		return nil
+	}
+	return &m.sessions[slot]
+}
+
+// neighbour is a session that resembles the query.
+type neighbour struct {
+	number SessionNumber
+	like   float32
+	match  uint8 // the latest item of the query that it holds
+}
+
+// Score adds what was met in the nearest sessions to s, as of a time; history has no item twice, the latest first. The session
+// self does not speak: it is the query's own. It reads the model only.
+func (m *Neighbours) Score(s *Scratch, history []Item, self SessionNumber, timeMS int64) {
+	m.score(s, history, self, timeMS, m.manner)
+}
+
+// tryEvery is how often the manners are tried: they cost as much as several answers.
+const tryEvery = 16
+
+func (m *Neighbours) score(s *Scratch, history []Item, self SessionNumber, timeMS int64, manner int) {
+	past, gap, backward := &pasts[manner], &gaps[manner], float32(manners[manner].Backward)
+	if len(history) > MaxHistory {
+		history = history[:MaxHistory]
+	}
+	near := &s.near
+	near.reset()
+	for j, h := range history {
+		if h == NoItem || int(h.Row()) >= len(m.items) || m.items[h.Row()].item != h {
+			continue
+		}
+		v := &m.items[h.Row()]
+		w := past[j]
+		// From the latest on: where the table fills up, the oldest are left out.
+		for k := range v.sessions {
+			at := int(v.at) - 1 - k
+			if at < 0 {
+				at += len(v.sessions)
+			}
+			if n := v.sessions[at]; n != self {
+				near.add(n, w, uint8(j))
+			}
+		}
+	}
+	found := near.found[:0]
+	for _, x := range near.found {
+		n := m.find(x.number)
+		if n == nil {
+			continue
+		}
+		x.like *= float32(m.fade(timeMS-n.lastMS) / math.Sqrt(float64(n.n)))
+		found = append(found, x)
+	}
+	near.found = found
+	for _, x := range near.nearest(m.opt.Nearest) {
+		n := m.find(x.number)
+		for j, match := range history {
+			place := -1
+			for k := int(n.n) - 1; k >= 0; k-- {
+				if n.items[k] == match {
+					place = k
+					break
+				}
+			}
+			if place < 0 {
+				continue
+			}
+			w := x.like * past[j]
+			back := float32(w * backward)
+			for k := range int(n.n) {
+				b := n.items[k]
+				switch {
+				case k > place:
+					s.add(b, float32(w*gap[k-place-1]), match)
+				case k < place:
+					s.add(b, float32(back*gap[place-k-1]), match)
+				}
+			}
+		}
+	}
+	everyone := float64(max(m.last, 1))
+	for k := range s.found {
+		c := &s.found[k]
+		c.Score *= float32(math.Sqrt(Log(1 + everyone/float64(m.items[c.Item.Row()].met))))
+	}
+}
+
+// fade is 2^(-age/HalfLife).
+func (m *Neighbours) fade(ageMS int64) float64 {
+	if ageMS <= 0 || m.opt.HalfLifeMS <= 0 {
+		return 1
+	}
+	x := float64(ageMS) / float64(m.opt.HalfLifeMS)
+	whole := math.Floor(x)
+	return math.Ldexp(1/Exp2(x-whole), -int(min(whole, 1000)))
+}
+
+// nearTable gathers the sessions that resemble one query.
+type nearTable struct {
+	slots []uint16
+	found []neighbour
+	used  []uint16
+}
+
+const nearSlots = 1 << 13
+
+func (t *nearTable) reset() {
+	if t.slots == nil {
+		t.slots = make([]uint16, nearSlots)
+	}
+	for _, slot := range t.used {
+		t.slots[slot] = 0
+	}
+	t.used, t.found = t.used[:0], t.found[:0]
+}
+
+func (t *nearTable) add(number SessionNumber, w float32, j uint8) {
+	h := uint32(number) * 0x9E3779B1 >> 19
+	for {
+		n := t.slots[h]
+		if n == 0 {
+			if len(t.found) == nearSlots/2 {
+				return
+			}
+			t.found = append(t.found, neighbour{number, w, j})
+			t.slots[h] = uint16(len(t.found))
+			t.used = append(t.used, uint16(h))
+			return
+		}
+		if x := &t.found[n-1]; x.number == number {
+			x.like += w
+			return
+		}
+		h = (h + 1) & (nearSlots - 1)
+	}
+}
+
+// nearest moves the n nearest to the front, in no order, and returns them.
+func (t *nearTable) nearest(n int) []neighbour {
+	x := t.found
+	if len(x) <= n {
+		return x
+	}
+	closer := func(a, b neighbour) bool { return a.like > b.like || a.like == b.like && a.number > b.number }
+	from, to := 0, len(x)-1
+	for from < to {
+		pivot := x[from+(to-from)/2]
+		i, j := from, to
+		for i <= j {
+			for closer(x[i], pivot) {
+				i++
+			}
+			for closer(pivot, x[j]) {
+				j--
+			}
+			if i <= j {
+				x[i], x[j] = x[j], x[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case n-1 <= j:
+			to = j
+		case n-1 >= i:
+			from = i
+		default:
+			return x[:n]
+		}
+	}
+	return x[:n]
+}
+
+// Met is how many sessions met an item.
+func (m *Neighbours) Met(i Item) uint32 {
+	if int(i.Row()) >= len(m.items) || m.items[i.Row()].item != i {
+		return 0
+	}
+	return m.items[i.Row()].met
+}
+
+// Sessions and Items are the numbers of rows.
+func (m *Neighbours) Sessions() int { return len(m.sessions) }
+
+// Items is the number of rows of items.
+func (m *Neighbours) Items() int { return len(m.items) }
+
+// Forget empties an item's row: its item is gone.
+func (m *Neighbours) Forget(row uint32) {
+	if int(row) >= len(m.items) || m.items[row].met == 0 {
+		return
+	}
+	if m.TouchItem != nil {
+		m.TouchItem(row)
+	}
+	m.items[row] = visitors{}
+}
+
+// AppendSession appends the canonical encoding of a session's row; nothing if it is empty.
+func (m *Neighbours) AppendSession(b []byte, row uint32) []byte {
+	if int(row) >= len(m.sessions) || m.sessions[row].n == 0 {
+		return b
+	}
+	s := &m.sessions[row]
+	b = binary.LittleEndian.AppendUint32(b, uint32(s.number))
+	b = binary.AppendVarint(b, s.lastMS)
+	for _, i := range s.items[:s.n] {
+		b = binary.LittleEndian.AppendUint32(b, uint32(i))
+	}
+	return b
+}
+
+// LoadSession is the inverse of AppendSession.
+func (m *Neighbours) LoadSession(row uint32, b []byte) error {
+	var s session
+	bad := fmt.Errorf("models: session of row %d: %d bytes are no row", row, len(b))
+	if len(b) < 5 || row >= uint32(m.opt.Sessions) {
+		return bad
+	}
+	s.number = SessionNumber(binary.LittleEndian.Uint32(b))
+	at, n := binary.Varint(b[4:])
+	if n <= 0 {
+		return bad
+	}
+	s.lastMS = at
+	b = b[4+n:]
+	if len(b)%4 != 0 || len(b) == 0 || len(b)/4 > SessionItems || s.number == 0 || uint32(s.number)%uint32(m.opt.Sessions) != row {
+		return bad
+	}
+	for ; len(b) > 0; b = b[4:] {
+		s.items[s.n] = Item(binary.LittleEndian.Uint32(b))
+		s.n++
+	}
+	if int(row) >= len(m.sessions) {
+		m.sessions = append(m.sessions, make([]session, int(row)+1-len(m.sessions))...)
+	}
+	m.sessions[row] = s
+	m.last = max(m.last, s.number)
+	return nil
+}
+
+// AppendItem appends the canonical encoding of an item's row; nothing if it is empty.
+func (m *Neighbours) AppendItem(b []byte, row uint32) []byte {
+	if int(row) >= len(m.items) || m.items[row].met == 0 {
+		return b
+	}
+	v := &m.items[row]
+	b = binary.LittleEndian.AppendUint32(b, uint32(v.item))
+	b = binary.LittleEndian.AppendUint32(b, v.met)
+	for k := range v.sessions { // from the oldest on
+		b = binary.LittleEndian.AppendUint32(b, uint32(v.sessions[(int(v.at)+k)%len(v.sessions)]))
+	}
+	return b
+}
+
+// LoadItem is the inverse of AppendItem.
+func (m *Neighbours) LoadItem(row uint32, b []byte) error {
+	if len(b) < 12 || len(b)%4 != 0 || row >= MaxItems {
+		return fmt.Errorf("models: sessions of item %d: %d bytes are no row", row, len(b))
+	}
+	v := visitors{item: Item(binary.LittleEndian.Uint32(b)), met: binary.LittleEndian.Uint32(b[4:])}
+	if v.item == NoItem || v.item.Row() != row || v.met == 0 {
+		return fmt.Errorf("models: sessions of item %d: %d of item %d", row, v.met, v.item)
+	}
+	for b = b[8:]; len(b) > 0; b = b[4:] {
+		v.sessions = append(v.sessions, SessionNumber(binary.LittleEndian.Uint32(b)))
+	}
+	if n := len(v.sessions) - m.opt.PerItem; n > 0 { // the limit was lowered
+		v.sessions = v.sessions[n:]
+	}
+	if int(row) >= len(m.items) {
+		m.items = append(m.items, make([]visitors, int(row)+1-len(m.items))...)
+	}
+	m.items[row] = v
+	return nil
+}
+
+// AppendHead appends the encoding of what belongs to no row: counts, and how the manners have come true.
+func (m *Neighbours) AppendHead(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(m.last))
+	b = binary.AppendUvarint(b, m.learned)
+	b = append(b, byte(m.manner))
+	for _, t := range m.trials {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.sum))
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.n))
+	}
+	return b
+}
+
+// LoadHead is the inverse of AppendHead.
+func (m *Neighbours) LoadHead(b []byte) error {
+	bad := fmt.Errorf("models: neighbours: %d bytes are no head", len(b))
+	if len(b) < 4 {
+		return bad
+	}
+	last := SessionNumber(binary.LittleEndian.Uint32(b))
+	learned, n := binary.Uvarint(b[4:])
+	if n <= 0 || len(b) != 4+n+1+16*len(manners) || int(b[4+n]) >= len(manners) {
+		return bad
+	}
+	manner := int(b[4+n])
+	b = b[4+n+1:]
+	var trials [len(manners)]trial
+	for k := range trials {
+		t := trial{math.Float64frombits(binary.LittleEndian.Uint64(b[16*k:])), math.Float64frombits(binary.LittleEndian.Uint64(b[16*k+8:]))}
+		if !(t.sum >= 0) || !(t.n >= t.sum) || math.IsInf(t.n, 0) {
+			return bad
+		}
+		trials[k] = t
+	}
+	m.last, m.learned, m.manner, m.trials = max(m.last, last), learned, manner, trials
+	return nil
+}
