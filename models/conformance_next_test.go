@@ -2,7 +2,6 @@ package models_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -29,7 +28,7 @@ func init() {
 		return m
 	}
 	subjects["Neighbours"] = func() model {
-		m := &near{Neighbours: models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000}), open: map[models.Item]models.SessionNumber{}}
+		m := &near{Neighbours: models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})}
 		m.TouchItem = func(row uint32) { m.note(1 + row) }
 		m.TouchSession = func(row uint32) { m.note(1 + itemsInTests + row) }
 		return m
@@ -40,7 +39,7 @@ func init() {
 		return m
 	}
 	subjects["NextItem"] = func() model {
-		m := &next{NextItem: models.NewNextItem(false)}
+		m := &next{NextItem: models.NewNextItem(models.DefaultNextItem())}
 		m.Near = models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})
 		m.s = m.NewScratch()
 		m.announce()
@@ -53,7 +52,7 @@ var smallSequence = models.SequenceOptions{Dim: 4, Window: 3, Batch: 4, Rate: 0.
 func good(x example) bool { return x.weight > 0 && x.weight <= models.MaxWeight }
 
 func query(x example) *models.Query {
-	return &models.Query{Items: []models.Item{x.a, x.b, x.a}, TimesMS: []int64{x.atMS, x.atMS - 1000, x.atMS - 5000}, NowMS: x.atMS}
+	return &models.Query{Session: uint64(x.a) + 1, Items: []models.Item{x.a, x.b, x.a}, TimesMS: []int64{x.atMS, x.atMS - 1000, x.atMS - 5000}, NowMS: x.atMS}
 }
 
 type again struct {
@@ -132,16 +131,15 @@ func (m *ranker) load(rows [][]byte) error       { return loadAll(rows, m.LoadRo
 func (m *ranker) limit() int                     { return 8 * models.RankerRow }
 func (m *ranker) same(row uint32, b []byte) bool { return bytes.Equal(m.AppendRow(nil, row), b) }
 
-// near keeps an open session for each item of the examples' second place. Its rows are the head, the items and the sessions.
+// near has a session for each item of the examples' second place. Its rows are the head, the items and the sessions.
 type near struct {
 	*models.Neighbours
 	ordered
-	open map[models.Item]models.SessionNumber
 }
 
 func (m *near) learn(x example) {
 	if good(x) {
-		m.open[x.a] = m.Learn(m.open[x.a], x.item, x.atMS)
+		m.Learn(uint64(x.a)+1, x.item, x.atMS)
 		m.note(0)
 	}
 }
@@ -166,31 +164,17 @@ func (m *near) rows() [][]byte {
 	return out
 }
 
-// head is the head with the open sessions, which the model's owner keeps.
 func (m *near) head() []byte {
 	b := m.AppendHead(nil)
-	if len(m.open) == 0 && bytes.Equal(b, models.NewNeighbours(models.DefaultNeighbours()).AppendHead(nil)) {
+	if bytes.Equal(b, models.NewNeighbours(models.DefaultNeighbours()).AppendHead(nil)) {
 		return nil
-	}
-	for i := range models.Item(itemsInTests) {
-		b = binary.BigEndian.AppendUint32(b, uint32(m.open[i]))
 	}
 	return b
 }
 func (m *near) load(rows [][]byte) error {
 	if len(rows[0]) > 0 {
-		b := rows[0]
-		if len(b) < 4*itemsInTests {
-			return fmt.Errorf("a head of %d bytes", len(b))
-		}
-		b, open := b[:len(b)-4*itemsInTests], b[len(b)-4*itemsInTests:]
-		if err := m.LoadHead(b); err != nil {
+		if err := m.LoadHead(rows[0]); err != nil {
 			return err
-		}
-		for i := range models.Item(itemsInTests) {
-			if n := binary.BigEndian.Uint32(open[4*i:]); n > 0 {
-				m.open[i] = models.SessionNumber(n)
-			}
 		}
 	}
 	for n, b := range rows[1:] {
@@ -206,7 +190,7 @@ func (m *near) load(rows [][]byte) error {
 	}
 	return nil
 }
-func (m *near) limit() int { return 4 + 10 + 1 + 64 + 4*itemsInTests }
+func (m *near) limit() int { return 12 + 10 + 4*16 + 64 }
 func (m *near) same(row uint32, b []byte) bool {
 	rows := m.rows()
 	return int(row) < len(rows) && bytes.Equal(rows[row], b)
@@ -285,6 +269,7 @@ func (m *next) announce() {
 		return func(row uint32) { m.note(m.number(part, row)) }
 	}
 	m.number("head", 0)
+	m.number("near", 0)
 	for _, part := range []string{"together", "follow", "trends", "again", "items", "sessions"} {
 		for row := range uint32(itemsInTests) {
 			m.number(part, row)
@@ -299,6 +284,7 @@ func (m *next) announce() {
 func (m *next) learn(x example) {
 	m.Learn(m.s, x.item, query(x), x.atMS, x.weight)
 	m.note(0)
+	m.note(1)
 }
 func (m *next) predict() string {
 	var out strings.Builder
@@ -313,6 +299,11 @@ func (m *next) row(n uint32) []byte {
 	fmt.Sscan(m.names[n], &part, &row)
 	switch part {
 	case "head":
+		if b := m.AppendHead(nil); b[0] != 0 || len(b) > 1 {
+			return b
+		}
+		return nil
+	case "near":
 		b := m.Near.AppendHead(nil)
 		if bytes.Equal(b, models.NewNeighbours(models.DefaultNeighbours()).AppendHead(nil)) {
 			return nil
@@ -348,7 +339,7 @@ func (m *next) load(rows [][]byte) error {
 		var row uint32
 		fmt.Sscan(m.names[n], &part, &row)
 		load := map[string]func(uint32, []byte) error{"together": m.Together.LoadRow, "follow": m.Follow.LoadRow, "trends": m.Trends.LoadRow, "again": m.Again.LoadRow,
-			"items": m.Near.LoadItem, "sessions": m.Near.LoadSession, "ranker": m.Ranker.LoadRow, "head": func(_ uint32, b []byte) error { return m.Near.LoadHead(b) }}[part]
+			"items": m.Near.LoadItem, "sessions": m.Near.LoadSession, "ranker": m.Ranker.LoadRow, "head": func(_ uint32, b []byte) error { return m.LoadHead(b) }, "near": func(_ uint32, b []byte) error { return m.Near.LoadHead(b) }}[part]
 		if err := load(row, b); err != nil {
 			return err
 		}

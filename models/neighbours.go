@@ -26,7 +26,8 @@ type Neighbours struct {
 	opt      NeighboursOptions
 	sessions []session // by number modulo Sessions
 	items    []visitors
-	last     SessionNumber // given out
+	open     map[uint64]sessionNumber // those that are kept, by what names them
+	last     sessionNumber            // given out
 
 	trials  [len(manners)]trial
 	manner  int // the one that did best so far
@@ -94,9 +95,6 @@ func (m *Neighbours) try(s *session, item Item) {
 // SessionItems is how many items a session keeps.
 const SessionItems = 16
 
-// SessionNumber names a session; 0 names none.
-type SessionNumber uint32
-
 // NeighboursOptions are the parameters of Neighbours.
 type NeighboursOptions struct {
 	Sessions   int   // kept, at most 1<<31
@@ -110,15 +108,19 @@ func DefaultNeighbours() NeighboursOptions {
 	return NeighboursOptions{Sessions: 1 << 20, PerItem: 256, Nearest: 256, HalfLifeMS: 7 * 24 * 3600_000}
 }
 
+// sessionNumber counts sessions; 0 is none's.
+type sessionNumber uint32
+
 type session struct {
+	key    uint64
 	items  [SessionItems]Item // in order
 	lastMS int64
-	number SessionNumber
+	number sessionNumber
 	n      uint8
 }
 
 type visitors struct {
-	sessions []SessionNumber // a ring once it is full
+	sessions []sessionNumber // a ring once it is full
 	at       uint16          // of the oldest in the ring
 	item     Item
 	met      uint32 // sessions that met it, of all times
@@ -126,32 +128,34 @@ type visitors struct {
 
 // NewNeighbours returns an empty model.
 func NewNeighbours(opt NeighboursOptions) *Neighbours {
-	m := &Neighbours{opt: opt}
+	m := &Neighbours{opt: opt, open: map[uint64]sessionNumber{}}
 	m.scratch = NewScratch()
 	return m
 }
 
-// Learn takes in that an item was met in a session, 0 for a new one, and returns the session's number. A session that was
-// forgotten meanwhile begins anew, under another number.
-func (m *Neighbours) Learn(in SessionNumber, item Item, timeMS int64) SessionNumber {
-	if item == NoItem {
-		return in
+// Learn takes in that an item was met in the session of a key, which is not 0. One that was forgotten meanwhile begins anew.
+func (m *Neighbours) Learn(key uint64, item Item, timeMS int64) {
+	if item == NoItem || key == 0 {
+		return
 	}
-	slot := uint32(in) % uint32(m.opt.Sessions)
-	if in == 0 || int(slot) >= len(m.sessions) || m.sessions[slot].number != in {
-		m.last++
-		if m.last == 0 {
+	in := m.open[key]
+	if in == 0 {
+		if m.last++; m.last == 0 {
 			m.last++
 		}
 		in = m.last
-		slot = uint32(in) % uint32(m.opt.Sessions)
-		if int(slot) >= len(m.sessions) {
-			m.sessions = append(m.sessions, make([]session, int(slot)+1-len(m.sessions))...)
-		}
-		m.touchSession(slot)
-		m.sessions[slot] = session{number: in, lastMS: math.MinInt64}
-	} else {
-		m.touchSession(slot)
+		m.open[key] = in
+	}
+	slot := uint32(in) % uint32(m.opt.Sessions)
+	if int(slot) >= len(m.sessions) {
+		m.sessions = append(m.sessions, make([]session, int(slot)+1-len(m.sessions))...)
+	}
+	if m.TouchSession != nil {
+		m.TouchSession(slot)
+	}
+	if was := &m.sessions[slot]; was.number != in {
+		delete(m.open, was.key)
+		*was = session{key: key, number: in, lastMS: math.MinInt64}
 	}
 	s := &m.sessions[slot]
 	if m.learned++; m.learned%tryEvery == 0 && s.n > 0 {
@@ -171,17 +175,10 @@ func (m *Neighbours) Learn(in SessionNumber, item Item, timeMS int64) SessionNum
 	if !met {
 		m.visit(item, in)
 	}
-	return in
-}
-
-func (m *Neighbours) touchSession(slot uint32) {
-	if m.TouchSession != nil {
-		m.TouchSession(slot)
-	}
 }
 
 // visit notes that a session met an item.
-func (m *Neighbours) visit(item Item, in SessionNumber) {
+func (m *Neighbours) visit(item Item, in sessionNumber) {
 	row := item.Row()
 	if int(row) >= len(m.items) {
 		m.items = append(m.items, make([]visitors, int(row)+1-len(m.items))...)
@@ -205,7 +202,7 @@ func (m *Neighbours) visit(item Item, in SessionNumber) {
 }
 
 // find returns a session that is still held.
-func (m *Neighbours) find(number SessionNumber) *session {
+func (m *Neighbours) find(number sessionNumber) *session {
 	slot := uint32(number) % uint32(m.opt.Sessions)
 	if int(slot) >= len(m.sessions) || m.sessions[slot].number != number {
 		return nil
@@ -215,21 +212,21 @@ func (m *Neighbours) find(number SessionNumber) *session {
 
 // neighbour is a session that resembles the query.
 type neighbour struct {
-	number SessionNumber
+	number sessionNumber
 	like   float32
 	match  uint8 // the latest item of the query that it holds
 }
 
 // Score adds what was met in the nearest sessions to s, as of a time; history has no item twice, the latest first. The session
-// self does not speak: it is the query's own. It reads the model only.
-func (m *Neighbours) Score(s *Scratch, history []Item, self SessionNumber, timeMS int64) {
-	m.score(s, history, self, timeMS, m.manner)
+// of the key self does not speak: it is the query's own. It reads the model only.
+func (m *Neighbours) Score(s *Scratch, history []Item, self uint64, timeMS int64) {
+	m.score(s, history, m.open[self], timeMS, m.manner)
 }
 
 // tryEvery is how often the manners are tried: they cost as much as several answers.
 const tryEvery = 16
 
-func (m *Neighbours) score(s *Scratch, history []Item, self SessionNumber, timeMS int64, manner int) {
+func (m *Neighbours) score(s *Scratch, history []Item, self sessionNumber, timeMS int64, manner int) {
 	past, gap, backward := &pasts[manner], &gaps[manner], float32(manners[manner].Backward)
 	if len(history) > MaxHistory {
 		history = history[:MaxHistory]
@@ -289,12 +286,35 @@ func (m *Neighbours) score(s *Scratch, history []Item, self SessionNumber, timeM
 			}
 		}
 	}
-	everyone := float64(max(m.last, 1))
+	everyone := float32(max(m.last, 1))
 	for k := range s.found {
 		c := &s.found[k]
-		c.Score *= float32(math.Sqrt(Log(1 + everyone/float64(m.items[c.Item.Row()].met))))
+		met := float32(0)
+		if row := c.Item.Row(); int(row) < len(m.items) && m.items[row].item == c.Item {
+			met = float32(m.items[row].met)
+		}
+		if met == 0 { // the item is gone
+			c.Score = 0
+			continue
+		}
+		c.Score *= rarity(everyone / met)
 	}
 }
+
+// rarity is √log(1+x) of x to four binary digits, from a table.
+func rarity(x float32) float32 {
+	return rarities[min(math.Float32bits(x)>>19, uint32(len(rarities)-1))]
+}
+
+var rarities = func() (t [1 << 12]float32) {
+	for i := range 255 << 4 { // the rest stands for infinity
+		t[i] = float32(math.Sqrt(Log(1 + float64(math.Float32frombits(uint32(i)<<19)))))
+	}
+	for i := 255 << 4; i < len(t); i++ {
+		t[i] = t[255<<4-1]
+	}
+	return t
+}()
 
 // fade is 2^(-age/HalfLife).
 func (m *Neighbours) fade(ageMS int64) float64 {
@@ -325,7 +345,7 @@ func (t *nearTable) reset() {
 	t.used, t.found = t.used[:0], t.found[:0]
 }
 
-func (t *nearTable) add(number SessionNumber, w float32, j uint8) {
+func (t *nearTable) add(number sessionNumber, w float32, j uint8) {
 	h := uint32(number) * 0x9E3779B1 >> 19
 	for {
 		n := t.slots[h]
@@ -413,6 +433,7 @@ func (m *Neighbours) AppendSession(b []byte, row uint32) []byte {
 		return b
 	}
 	s := &m.sessions[row]
+	b = binary.LittleEndian.AppendUint64(b, s.key)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.number))
 	b = binary.AppendVarint(b, s.lastMS)
 	for _, i := range s.items[:s.n] {
@@ -425,17 +446,18 @@ func (m *Neighbours) AppendSession(b []byte, row uint32) []byte {
 func (m *Neighbours) LoadSession(row uint32, b []byte) error {
 	var s session
 	bad := fmt.Errorf("models: session of row %d: %d bytes are no row", row, len(b))
-	if len(b) < 5 || row >= uint32(m.opt.Sessions) {
+	if len(b) < 13 || row >= uint32(m.opt.Sessions) {
 		return bad
 	}
-	s.number = SessionNumber(binary.LittleEndian.Uint32(b))
-	at, n := binary.Varint(b[4:])
+	s.key = binary.LittleEndian.Uint64(b)
+	s.number = sessionNumber(binary.LittleEndian.Uint32(b[8:]))
+	at, n := binary.Varint(b[12:])
 	if n <= 0 {
 		return bad
 	}
 	s.lastMS = at
-	b = b[4+n:]
-	if len(b)%4 != 0 || len(b) == 0 || len(b)/4 > SessionItems || s.number == 0 || uint32(s.number)%uint32(m.opt.Sessions) != row {
+	b = b[12+n:]
+	if len(b)%4 != 0 || len(b) == 0 || len(b)/4 > SessionItems || s.key == 0 || m.open[s.key] != 0 || s.number == 0 || uint32(s.number)%uint32(m.opt.Sessions) != row {
 		return bad
 	}
 	for ; len(b) > 0; b = b[4:] {
@@ -445,7 +467,9 @@ func (m *Neighbours) LoadSession(row uint32, b []byte) error {
 	if int(row) >= len(m.sessions) {
 		m.sessions = append(m.sessions, make([]session, int(row)+1-len(m.sessions))...)
 	}
+	delete(m.open, m.sessions[row].key)
 	m.sessions[row] = s
+	m.open[s.key] = s.number
 	m.last = max(m.last, s.number)
 	return nil
 }
@@ -474,7 +498,7 @@ func (m *Neighbours) LoadItem(row uint32, b []byte) error {
 		return fmt.Errorf("models: sessions of item %d: %d of item %d", row, v.met, v.item)
 	}
 	for b = b[8:]; len(b) > 0; b = b[4:] {
-		v.sessions = append(v.sessions, SessionNumber(binary.LittleEndian.Uint32(b)))
+		v.sessions = append(v.sessions, sessionNumber(binary.LittleEndian.Uint32(b)))
 	}
 	if n := len(v.sessions) - m.opt.PerItem; n > 0 { // the limit was lowered
 		v.sessions = v.sessions[n:]
@@ -504,7 +528,7 @@ func (m *Neighbours) LoadHead(b []byte) error {
 	if len(b) < 4 {
 		return bad
 	}
-	last := SessionNumber(binary.LittleEndian.Uint32(b))
+	last := sessionNumber(binary.LittleEndian.Uint32(b))
 	learned, n := binary.Uvarint(b[4:])
 	if n <= 0 || len(b) != 4+n+1+16*len(manners) || int(b[4+n]) >= len(manners) {
 		return bad

@@ -1,6 +1,8 @@
 package models
 
 import (
+	"encoding/binary"
+	"fmt"
 	"math"
 	"math/bits"
 )
@@ -21,6 +23,7 @@ type NextItem struct {
 	Again    *Again
 	Ranker   *Ranker
 	Deep     *Sequence // nil: without
+	learned  uint64    // items that came after others
 }
 
 // NextItemScratch is what one goroutine needs to rank.
@@ -31,7 +34,6 @@ type NextItemScratch struct {
 	says   []says   // what is known of each
 	deep   *SequenceScratch
 	slate  Slate
-	ranked []Candidate
 }
 
 // says is what the sources say of a candidate: scores as parts of the source's best, ranks from 1, 0 where it is not among them.
@@ -39,11 +41,34 @@ type says struct {
 	near, together, follow, deep     float32
 	nearRank, togetherRank, deepRank int
 	share                            float32 // in the blend
+	loudest                          float32 // of the sources' parts in share
+	voice                            Voice   // the source of it
+	with                             Item    // the item of the query that it speaks for
 	place                            int     // among the query's different items, the latest 1; 0: not there
 	times                            int     // in the query
 	sinceMS                          int64   // it was met there last
 	followed                         int     // times it came right after the query's last item before
 }
+
+// hear takes in a source's part in the blend.
+func (x *says) hear(part float32, voice Voice, with Item) {
+	x.share += part
+	if part > x.loudest {
+		x.loudest, x.voice, x.with = part, voice, with
+	}
+}
+
+// Voice is a source of candidates.
+type Voice uint8
+
+// The sources.
+const (
+	VoiceTrending Voice = iota // in demand; of candidates that no other source speaks for
+	VoiceTogether              // met together with an item of the query
+	VoiceNear                  // met in sessions like this one
+	VoiceSession               // met in the session before
+	VoiceSequence              // the sequence model
+)
 
 // The bounds of what is asked and learned, tuned on the training part of rsc15_sample and the validation items of beauty.
 const (
@@ -51,21 +76,39 @@ const (
 	askWindow   = 16 // different items of a query that speak
 	perSource   = 60 // candidates of a source
 	trendingToo = 20
-	deepWhole   = 4096 // items; of a larger catalogue the sequence model scores only what the other sources bring
+	trendsKept  = 256
+	// The ranker learns of every item while a shop is small, then of one in so many: ranking is dear, and the ranker has few weights.
+	rankAlways = 1 << 16
+	rankEvery  = 8
+	deepWhole  = 4096 // items; of a larger catalogue the sequence model scores only what the other sources bring
 )
 
-// NewNextItem returns a recommender that has learned nothing, with a sequence model if deep.
-func NewNextItem(deep bool) *NextItem {
+// NextItemOptions are the parameters of a NextItem.
+type NextItemOptions struct {
+	HalfLifeMS      int64 // of what is met together; sessions fade twice as fast
+	TrendHalfLifeMS int64
+	Sequence        bool // with a sequence model: better, and dear
+}
+
+// DefaultNextItem returns the measured options.
+func DefaultNextItem() NextItemOptions {
 	const day = 24 * 3600_000
+	return NextItemOptions{HalfLifeMS: 14 * day, TrendHalfLifeMS: 3 * day}
+}
+
+// NewNextItem returns a recommender that has learned nothing.
+func NewNextItem(opt NextItemOptions) *NextItem {
+	near := DefaultNeighbours()
+	near.HalfLifeMS = opt.HalfLifeMS / 2
 	m := &NextItem{
-		Together: NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: 14 * day, Neighbours: 200, Gap: 0.8, Backward: 0.25, History: 0.7}),
-		Follow:   NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: 14 * day, Neighbours: 48, Gap: 1, Backward: 0, History: 0.2}),
-		Near:     NewNeighbours(DefaultNeighbours()),
-		Trends:   NewTrending(3*day, 50),
+		Together: NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: opt.HalfLifeMS, Neighbours: 200, Gap: 0.8, Backward: 0.25, History: 0.7}),
+		Follow:   NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: opt.HalfLifeMS, Neighbours: 48, Gap: 1, Backward: 0, History: 0.2}),
+		Near:     NewNeighbours(near),
+		Trends:   NewTrending(opt.TrendHalfLifeMS, trendsKept),
 		Again:    NewAgain(),
 		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.03, Decay: 1e-4}),
 	}
-	if deep {
+	if opt.Sequence {
 		m.Deep = NewSequence(DefaultSequence())
 	}
 	return m
@@ -80,16 +123,17 @@ func (m *NextItem) NewScratch() *NextItemScratch {
 	return s
 }
 
-// Learn takes in that an item came after a query, in the query's session; it returns that session's number, a new one for 0. Bad input (no
-// item, a weight that is not positive) teaches nothing.
-func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, weight float32) SessionNumber {
+// Learn takes in that an item came after a query, in the query's session. Bad input (no item, a weight that is not positive) teaches nothing.
+func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, weight float32) {
 	if item == NoItem || !(weight > 0) || weight > MaxWeight {
-		return q.Session
+		return
 	}
 	if len(q.Items) > 0 {
-		m.rank(s, q)
-		if at, fresh := s.union.place(item); !fresh {
-			m.Ranker.Learn(&s.slate, at, 1)
+		if m.learned++; m.learned <= rankAlways || m.learned%rankEvery == 0 {
+			m.rank(s, q)
+			if at, fresh := s.union.place(item); !fresh {
+				m.Ranker.Learn(&s.slate, at, 1)
+			}
 		}
 		if m.Deep != nil {
 			m.Deep.Learn(item, q)
@@ -107,7 +151,20 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 	m.Together.Learn(item, s.items[:k], timeMS, weight)
 	m.Follow.Learn(item, s.items[:min(k, 1)], timeMS, weight)
 	m.Trends.Learn(item, timeMS, weight)
-	return m.Near.Learn(q.Session, item, timeMS)
+	m.Near.Learn(q.Session, item, timeMS)
+}
+
+// AppendHead appends the encoding of what belongs to no part.
+func (m *NextItem) AppendHead(b []byte) []byte { return binary.AppendUvarint(b, m.learned) }
+
+// LoadHead is the inverse of AppendHead.
+func (m *NextItem) LoadHead(b []byte) error {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || size != len(b) {
+		return fmt.Errorf("models: next item: %d bytes are no head", len(b))
+	}
+	m.learned = n
+	return nil
 }
 
 // Train trains the sequence model on what has come; it belongs at the end of an epoch.
@@ -120,11 +177,34 @@ func (m *NextItem) Train() {
 // Rank returns what may come next with its chance, in no order. The slice is the scratch's own. It reads the model only.
 func (m *NextItem) Rank(s *NextItemScratch, q *Query) []Candidate {
 	m.rank(s, q)
-	s.ranked = append(s.ranked[:0], s.union.found...)
 	for c, p := range s.slate.Chances() {
-		s.ranked[c].Score = p
+		s.union.found[c].Score = p
 	}
-	return s.ranked
+	return s.union.found
+}
+
+// Top returns the n best of what Rank has returned that keep lets through, the best first.
+func (s *NextItemScratch) Top(n int, keep func(Item) bool) []Candidate { return s.union.Top(n, keep) }
+
+// Why says which source spoke loudest for a candidate of Rank's, and for which item of the query, NoItem for none.
+func (s *NextItemScratch) Why(i Item) (Voice, Item) {
+	at, fresh := s.union.place(i)
+	if fresh || at < 0 || s.says[at].loudest == 0 {
+		return VoiceTrending, NoItem
+	}
+	return s.says[at].voice, s.says[at].with
+}
+
+// Forget empties an item's rows: it is gone.
+func (m *NextItem) Forget(row uint32) {
+	m.Together.Forget(row)
+	m.Follow.Forget(row)
+	m.Near.Forget(row)
+	m.Trends.Forget(row)
+	m.Again.Forget(row)
+	if m.Deep != nil {
+		m.Deep.Forget(row)
+	}
 }
 
 // of is what is said of an item, which becomes a candidate.
@@ -153,10 +233,10 @@ func (m *NextItem) rank(s *NextItemScratch, q *Query) {
 	for c := range s.says {
 		x, i := &s.says[c], s.union.found[c].Item
 		trend := float32(m.Trends.Share(i))
-		share := x.share + 1e-3 + float32(.002*trend)
 		if x.place > 0 {
-			share += .2 / float32(x.place)
+			x.hear(.2/float32(x.place), VoiceSession, i)
 		}
+		share := x.share + 1e-3 + float32(.002*trend)
 		s.slate.Base = append(s.slate.Base, float32(Log(float64(share))))
 		again := 0
 		if x.place > 0 {
@@ -186,7 +266,7 @@ func (m *NextItem) gather(s *NextItemScratch, q *Query) (support float32) {
 	for k, c := range top {
 		x := s.of(c.Item)
 		x.together, x.togetherRank = c.Score/best, k+1
-		x.share += float32(c.Score * part)
+		x.hear(c.Score*part, VoiceTogether, c.Source)
 	}
 	s.source.Reset()
 	m.Follow.Score(s.source, s.items[:min(len(s.items), 2)], q.NowMS)
@@ -205,7 +285,7 @@ func (m *NextItem) gather(s *NextItemScratch, q *Query) (support float32) {
 	for k, c := range top {
 		x := s.of(c.Item)
 		x.near, x.nearRank = c.Score/best, k+1
-		x.share += float32(c.Score * part)
+		x.hear(c.Score*part, VoiceNear, c.Source)
 	}
 	for k := len(q.Items) - 1; k >= 0; k-- {
 		if q.Items[k] != NoItem {
@@ -249,7 +329,7 @@ func (m *NextItem) gatherDeep(s *NextItemScratch) {
 	}
 	for _, c := range top {
 		x := s.of(c.Item)
-		x.share += float32(.5 * x.deep / sum)
+		x.hear(.5*x.deep/sum, VoiceSequence, NoItem)
 	}
 }
 

@@ -5,7 +5,7 @@ type Query struct {
 	Items   []Item  // the latest first; an item may come several times
 	TimesMS []int64 // of each
 	NowMS   int64
-	Session SessionNumber // the customer's own, 0 for none
+	Session uint64 // what names the customer or session, 0 for none
 }
 
 // distinct appends the first n different items of a query that are known, the latest first.

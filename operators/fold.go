@@ -26,6 +26,7 @@ const (
 type scratch struct {
 	lessons  []lesson
 	before   []models.Item    // of all lessons
+	beforeMS []int64          // when each was met last
 	fresh    []string         // ids of items that have no row yet
 	samples  []models.Moments // of what is standardised
 	night    night
@@ -39,6 +40,9 @@ type scratch struct {
 	closer      closer
 	moved       []moved // audiences entered and left
 	candidates  *models.Scratch
+	next        *models.NextItemScratch
+	query       models.Query
+	apart       []models.Item // before, without the lesson's item
 	history     []models.Item
 	decision    streams.Decision
 	reasons     []streams.Reason
@@ -47,10 +51,11 @@ type scratch struct {
 // lesson is one interaction with an item.
 type lesson struct {
 	hash     uint64
+	key      uint64 // of the customer
 	atMS     int64
 	item     models.Item
 	weight   float32
-	from, to int32 // of before: the items met before it, the latest first
+	from, to int32 // of before: the items met before it, the latest first; itself may be one of them
 	fresh    int32 // index of the id if the item has no row
 }
 
@@ -115,11 +120,11 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 	lines := e.Lines[:min(len(e.Lines), featuredLines)]
 	switch e.Type {
 	case streams.ProductViewed:
-		p.interact(c, s, lines, now, weightViewed)
+		p.interact(t, c, s, lines, weightViewed)
 	case streams.WishlistAdded:
-		p.interact(c, s, lines, now, weightWished)
+		p.interact(t, c, s, lines, weightWished)
 	case streams.ProductAdded:
-		p.interact(c, s, lines, now, weightAdded)
+		p.interact(t, c, s, lines, weightAdded)
 		for i := range lines {
 			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
 		}
@@ -133,7 +138,7 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
 		}
 	case streams.OrderCompleted:
-		p.interact(c, s, lines, now, weightAnOrder)
+		p.interact(t, c, s, lines, weightAnOrder)
 		c.cart = c.cart[:0]
 		for i := range lines {
 			c.bought = meet(c.bought, seen{hash: hashItem(lines[i].ID), atMS: now, item: models.NoItem}, p.config.Limits.Bought)
@@ -169,32 +174,36 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 }
 
 // interact notes that the customer met items: in their history, and as lessons, as far as a recommender asks for either.
-func (p *Program) interact(c *Customer, s *scratch, lines []streams.Line, nowMS int64, weight float32) {
+func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []streams.Line, weight float32) {
 	if len(p.recommenders) == 0 {
 		return
 	}
+	key, nowMS := customerKey(t), t.NowMS
 	for i := range lines {
 		hash := hashItem(lines[i].ID)
 		item := p.catalog.find(hash)
-		l := lesson{hash: hash, atMS: nowMS, item: item, weight: weight, from: int32(len(s.before)), fresh: -1}
+		l := lesson{hash: hash, key: key, atMS: nowMS, item: item, weight: weight, from: int32(len(s.before)), fresh: -1}
 		if item == models.NoItem {
 			l.fresh = int32(len(s.fresh))
 			s.fresh = append(s.fresh, strings.Clone(lines[i].ID))
 		}
-		for k, n := len(c.recent)-1, 0; p.learnsTogether && k >= 0 && n < learnedHistory; k-- {
+		for k, n := len(c.recent)-1, p.lessonHistory; k >= 0 && n > 0; k-- {
 			x := &c.recent[k]
-			if x.hash == hash {
+			if x.hash == hash && !p.learnsNext {
 				continue
 			}
 			x.item = p.catalog.resolve(x.hash, x.item)
-			s.before = append(s.before, x.item)
-			n++
+			s.before, s.beforeMS = append(s.before, x.item), append(s.beforeMS, x.atMS)
+			n--
 		}
 		l.to = int32(len(s.before))
 		s.lessons = append(s.lessons, l)
 		c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item}, p.config.Limits.History)
 	}
 }
+
+// customerKey names a customer to the models; it is never 0.
+func customerKey(t *engine.Turn) uint64 { return t.CustomerHash() | 1 }
 
 func lineOf(l *streams.Line, atMS int64) cartLine {
 	return cartLine{hash: hashItem(l.ID), atMS: atMS, price: l.Price, quantity: l.Quantity}
@@ -249,7 +258,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 			p.budgets.redeem(budget)
 		}
 		clear(s.fresh)
-		s.lessons, s.before, s.fresh, s.gaps, s.redeemed = s.lessons[:0], s.before[:0], s.fresh[:0], s.gaps[:0], s.redeemed[:0]
+		s.lessons, s.before, s.beforeMS, s.fresh, s.gaps, s.redeemed = s.lessons[:0], s.before[:0], s.beforeMS[:0], s.fresh[:0], s.gaps[:0], s.redeemed[:0]
 	}
 	p.learnShared(t, scratches)
 	p.begun.note(t.WatermarkMS)
@@ -284,9 +293,18 @@ func (p *Program) learn(s *scratch, l *lesson, fresh bool) {
 	}
 	p.catalog.met(item, l.atMS)
 	if p.learnsTogether {
-		p.together.Learn(item, before, l.atMS, l.weight)
+		s.apart = s.apart[:0]
+		for _, b := range before {
+			if b != item && len(s.apart) < learnedHistory {
+				s.apart = append(s.apart, b)
+			}
+		}
+		p.together.Learn(item, s.apart, l.atMS, l.weight)
 	}
-	if p.learnsTrends {
+	switch {
+	case p.learnsNext:
+		p.learnNext(s, l, item, before)
+	case p.learnsTrends:
 		p.trends.Learn(item, l.atMS, l.weight)
 	}
 	p.learned++

@@ -9,9 +9,10 @@ const (
 	GroupChurn           = "churn"
 )
 
-// The sources of candidates, named like the reasons that they give.
+// The sources of candidates, named like the reasons that they give where they give one.
 const (
 	viewedTogether = streams.ReasonViewedTogether
 	trending       = streams.ReasonTrending
 	recentlyViewed = "recently_viewed"
+	nextItem       = "next_item"
 )

@@ -37,9 +37,11 @@ type Program struct {
 	offers                       []*offer
 	churns                       []*churn
 	ignore                       []ignoreRule
-	heard                        []string   // traits that the pipeline asks for, ascending
-	featuresOnly                 bool       // nobody asks for carts, orders and what was looked at
-	learnsTogether, learnsTrends bool       // some recommender asks for them
+	heard                        []string // traits that the pipeline asks for, ascending
+	featuresOnly                 bool     // nobody asks for carts, orders and what was looked at
+	learnsTogether, learnsTrends bool     // some recommender asks for them
+	learnsNext                   bool
+	lessonHistory                int        // items before each that a lesson holds
 	daily                        []*decider // those whose moment is a time of day
 	holdout                      uint64     // customers with a smaller hash get no offer
 	on                           [streams.NumTypes]actions
@@ -53,15 +55,18 @@ type Program struct {
 
 	traits, purposes, props []string // that conditions name, by slot
 
-	catalog  *Catalog
-	together *models.CoOccurrence
-	trends   *models.Trending
-	rhythm   *models.Rhythm
-	learned  uint64 // interactions
-	budgets  *budgets
-	shared   *engine.Table // of what is one row: rhythm, learned, closed
-	tables   []*engine.Table
-	version  string // of the models, in decisions
+	catalog   *Catalog
+	together  *models.CoOccurrence
+	trends    *models.Trending // also of next
+	next      *models.NextItem
+	learning  *models.NextItemScratch // of next, while it learns
+	touchNext func()
+	rhythm    *models.Rhythm
+	learned   uint64 // interactions
+	budgets   *budgets
+	shared    *engine.Table // of what is one row: rhythm, learned, closed
+	tables    []*engine.Table
+	version   string // of the models, in decisions
 }
 
 // actions is what an event type sets off.
@@ -74,8 +79,6 @@ type actions struct {
 // How many of the last items learn that they were met before the present one: more cost their time and gained little (see
 // the figures in models).
 const learnedHistory = 3
-
-const keptTrends = 256
 
 // New compiles a pipeline. config must have been validated; definition is its text.
 func New(config Config, definition []byte) (*Program, error) {
@@ -132,13 +135,21 @@ func (p *Program) addRecommenders() error {
 		p.recommenders = append(p.recommenders, x)
 		p.learnsTogether = p.learnsTogether || slices.Contains(r.Candidates, viewedTogether)
 		p.learnsTrends = p.learnsTrends || slices.Contains(r.Candidates, trending)
+		p.learnsNext = p.learnsNext || slices.Contains(r.Candidates, nextItem)
+	}
+	switch {
+	case p.learnsNext:
+		p.lessonHistory = nextHistory
+	case p.learnsTogether:
+		p.lessonHistory = learnedHistory
 	}
 	if half.MS() <= 0 || trend.MS() <= 0 {
 		return fmt.Errorf("operators: half_life %v and trend_half_life %v must be longer than nothing", half, trend)
 	}
 	p.halfLives = halfLives{together: half.MS(), trends: trend.MS()}
 	p.together = models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS()))
-	p.trends = models.NewTrending(trend.MS(), keptTrends)
+	p.next = models.NewNextItem(models.NextItemOptions{HalfLifeMS: half.MS(), TrendHalfLifeMS: trend.MS()})
+	p.trends, p.learning = p.next.Trends, p.next.NewScratch()
 	p.rhythm = &models.Rhythm{}
 	return nil
 }
@@ -223,7 +234,7 @@ func (p *Program) addTables() {
 	p.catalog = newCatalog(p.config.Limits.Items)
 	p.catalog.evicted = func(row uint32) {
 		p.together.Forget(row)
-		p.trends.Forget(row)
+		p.next.Forget(row)
 		p.items.forget(row)
 	}
 	together := &engine.Table{Name: "viewed_together",
@@ -245,10 +256,11 @@ func (p *Program) addTables() {
 	p.trends.Touch = trends.Touch
 	p.shared = &engine.Table{Name: "models", Row: p.modelRow, Load: p.loadModel}
 	p.rhythm.Touch = func() { p.shared.Touch(rowRhythm) }
-	if p.learnsTogether || p.learnsTrends {
+	if p.learnsTogether || p.learnsTrends || p.learnsNext {
 		p.shared.Touch(rowHalfLives)
 	}
 	p.tables = []*engine.Table{p.catalog.table, p.shared, together, trends, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
+	p.tables = append(p.tables, p.nextTables()...)
 }
 
 // The rows of the table "models".

@@ -56,7 +56,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	case t.Paused(GroupRecommendations):
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
-		r.fill(p, t.Event, t.NowMS, c, s)
+		r.fill(p, t, c, s)
 		switch {
 		case len(d.Items) > 0:
 			d.Propensity = 1
@@ -92,9 +92,9 @@ func (r *recommender) recall(p *Program, c *Customer, s *scratch) {
 	}
 }
 
-// fill ranks the candidates into the scratch's decision. e is nil where no event asks.
-func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer, s *scratch) {
-	d := &s.decision
+// fill ranks the candidates into the scratch's decision.
+func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) {
+	d, e, now := &s.decision, t.Event, t.NowMS
 	onPage := uint64(0)
 	if e != nil && len(e.Lines) == 1 {
 		onPage = hashItem(e.Lines[0].ID)
@@ -131,6 +131,16 @@ func (r *recommender) fill(p *Program, e *streams.Event, now int64, c *Customer,
 		case recentlyViewed:
 			for k, i := range s.history {
 				show(i, best/float64(k+1), streams.Reason{Code: streams.ReasonRecentView})
+			}
+		case nextItem:
+			p.askNext(c, s, customerKey(t), now)
+			top, scale := s.next.Top(r.Size, keep), 1.0
+			if chosen > 0 && len(top) > 0 {
+				scale = best / float64(top[0].Score)
+			}
+			for _, x := range top {
+				chance := float64(x.Score)
+				show(x.Item, scale*chance, p.whyNext(s, x.Item, round(x.Score)))
 			}
 		case trending:
 			for _, i := range p.trends.Top() {

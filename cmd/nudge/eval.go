@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -49,7 +50,7 @@ func (c *cli) evalNextItemCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "next-item",
 		Short: "How well models say which item comes next",
-		Long: `next-item reads interactions (CSV, TSV or separated by blanks; plain or gzip) and ranks the whole catalogue for each target. An item that scores
+		Long: `next-item reads interactions (CSV, TSV or separated by blanks, plain or gzip; or a folder that nudge export or simulate wrote) and ranks the whole catalogue for each target. An item that scores
 as much as the target counts against it; targets that a model has never seen stay in the denominator. Item ids are replaced by a seeded hash first.
 
 Protocols:
@@ -64,7 +65,8 @@ first k of any list), diversity (1 - cosine of the customers of two items of a l
 Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 		Example: `  nudge eval next-item --protocol sessions --train train.tsv.gz --test test.tsv.gz --models neighbours,blend
   nudge eval next-item --protocol leave-one-out --data beauty.txt.gz --k 10 --learn-validation
-  nudge eval next-item --protocol prequential --data UserBehavior.csv.gz --user 1 --item 2 --event 4 --time 5 --events pv=1,cart=2,fav=2,buy=3 --targets pv`,
+  nudge eval next-item --protocol prequential --data UserBehavior.csv.gz --user 1 --item 2 --event 4 --time 5 --events pv=1,cart=2,fav=2,buy=3 --targets pv
+  nudge eval next-item --protocol prequential --data log      the events of a shop, recorded by nudge export`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
@@ -150,7 +152,11 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the time that an answer takes is CPU time
 	reader := evaluation.NewReader(f.columns)
 	for _, path := range slices.Concat(f.train, f.data, f.test) {
-		if err := reader.Read(path); err != nil {
+		read := reader.Read
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			read = func(path string) error { return readLog(ctx, path, reader) }
+		}
+		if err := read(path); err != nil {
 			return invalidError{err}
 		}
 	}

@@ -17,7 +17,7 @@ var makers = map[string]func() Recommender{
 		return &together{m: models.NewCoOccurrence(models.DefaultCoOccurrence(14 * day)), s: models.NewScratch()}
 	},
 	"neighbours": func() Recommender {
-		return &near{m: models.NewNeighbours(models.DefaultNeighbours()), s: models.NewScratch(), sessions: sessions{}}
+		return &near{m: models.NewNeighbours(models.DefaultNeighbours()), s: models.NewScratch()}
 	},
 	"sequence":               newSequence,
 	"blend":                  func() Recommender { return newBlend(true) },
@@ -130,18 +130,14 @@ func distinct(to []models.Item, q *models.Query, n int) []models.Item {
 	return to
 }
 
-// sessions are the numbers that a model gave its users' sessions.
-type sessions map[int]models.SessionNumber
-
 type near struct {
-	m        *models.Neighbours
-	s        *models.Scratch
-	sessions sessions
-	past     []models.Item
+	m    *models.Neighbours
+	s    *models.Scratch
+	past []models.Item
 }
 
 func (t *near) Learn(x *Interaction, _ *models.Query) {
-	t.sessions[x.User] = t.m.Learn(t.sessions[x.User], x.Item, x.TimeMS)
+	t.m.Learn(uint64(x.User)+1, x.Item, x.TimeMS)
 }
 
 func (t *near) Rank(q *models.Query) []models.Candidate {
@@ -152,19 +148,19 @@ func (t *near) Rank(q *models.Query) []models.Candidate {
 }
 
 type blend struct {
-	m        *models.NextItem
-	s        *models.NextItemScratch
-	sessions sessions
+	m *models.NextItem
+	s *models.NextItemScratch
 }
 
 func newBlend(deep bool) *blend {
-	m := models.NewNextItem(deep)
-	return &blend{m, m.NewScratch(), sessions{}}
+	o := models.DefaultNextItem()
+	o.Sequence = deep
+	m := models.NewNextItem(o)
+	return &blend{m, m.NewScratch()}
 }
 
 func (t *blend) Learn(x *Interaction, before *models.Query) {
-	before.Session = t.sessions[x.User]
-	t.sessions[x.User] = t.m.Learn(t.s, x.Item, before, x.TimeMS, x.Weight)
+	t.m.Learn(t.s, x.Item, before, x.TimeMS, x.Weight)
 	t.m.Train()
 }
 

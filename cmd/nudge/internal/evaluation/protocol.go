@@ -49,7 +49,7 @@ func (h *history) add(x *Interaction) {
 // of returns the query of a user after the interactions so far, as of its last; it is valid until the next call.
 func (h *history) of(user int) *models.Query {
 	q, items := &h.query, h.items[user]
-	q.Items, q.TimesMS, q.NowMS, q.Session = q.Items[:0], q.TimesMS[:0], 0, 0
+	q.Items, q.TimesMS, q.NowMS, q.Session = q.Items[:0], q.TimesMS[:0], 0, uint64(user)+1
 	for k := len(items) - 1; k >= max(0, len(items)-models.MaxHistory); k-- {
 		q.Items = append(q.Items, items[k])
 		q.TimesMS = append(q.TimesMS, h.times[user][k])

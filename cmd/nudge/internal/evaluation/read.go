@@ -49,6 +49,7 @@ type Reader struct {
 	items  map[string]models.Item
 	byName []string // items' ids
 	logs   [][]Interaction
+	added  []Interaction // of the file that Add adds to
 }
 
 // NewReader returns a reader.
@@ -286,22 +287,52 @@ func (r *Reader) interaction(fields []string, w at) (x Interaction, ok bool, err
 			return x, false, err
 		}
 	}
-	if fields[w.item] == "" || fields[w.user] == "" {
-		return x, false, errors.New("an empty customer or item")
-	}
-	if x.User, ok = r.users[fields[w.user]]; !ok {
-		x.User = len(r.users)
-		r.users[fields[w.user]] = x.User
-	}
-	if x.Item, ok = r.items[fields[w.item]]; !ok {
-		if len(r.items) == models.MaxItems {
-			return x, false, fmt.Errorf("more than %d items", models.MaxItems)
-		}
-		x.Item = models.Item(len(r.items))
-		r.items[fields[w.item]] = x.Item
-		r.byName = append(r.byName, fields[w.item])
+	if x.User, x.Item, err = r.number(fields[w.user], fields[w.item]); err != nil {
+		return x, false, err
 	}
 	return x, true, nil
+}
+
+// number gives a customer and an item their numbers.
+func (r *Reader) number(user, item string) (u int, i models.Item, err error) {
+	if item == "" || user == "" {
+		return 0, 0, errors.New("an empty customer or item")
+	}
+	u, ok := r.users[user]
+	if !ok {
+		u = len(r.users)
+		r.users[user] = u
+	}
+	if i, ok = r.items[item]; !ok {
+		if len(r.items) == models.MaxItems {
+			return 0, 0, fmt.Errorf("more than %d items", models.MaxItems)
+		}
+		i = models.Item(len(r.items))
+		r.items[item] = i
+		r.byName = append(r.byName, item)
+	}
+	return u, i, nil
+}
+
+// Add takes in an interaction of a log in another format; EndFile ends the file that it is of.
+func (r *Reader) Add(user, item, event string, timeMS int64, weight float64) error {
+	u, i, err := r.number(user, item)
+	if err != nil {
+		return err
+	}
+	r.added = append(r.added, Interaction{User: u, Item: i, TimeMS: timeMS, Row: len(r.added), Weight: float32(weight),
+		NoTarget: len(r.Columns.Targets) > 0 && !slices.Contains(r.Columns.Targets, event)})
+	return nil
+}
+
+// EndFile ends a file of interactions that were added.
+func (r *Reader) EndFile(name string) error {
+	if len(r.added) == 0 {
+		return fmt.Errorf("%s: no interaction", name)
+	}
+	r.logs = append(r.logs, r.added)
+	r.added = nil
+	return nil
 }
 
 // parseTime reads seconds or milliseconds since 1970, or RFC 3339 and its relatives.

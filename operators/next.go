@@ -1,0 +1,119 @@
+package operators
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// nextHistory is how many of a customer's last items the next one is ranked by.
+const nextHistory = 16
+
+// nextTables are the shared state of the model of the next item, but for what is trending.
+func (p *Program) nextTables() []*engine.Table {
+	rows := func(name string, appendRow func([]byte, uint32) []byte, load func(key, value []byte) error) *engine.Table {
+		return &engine.Table{Name: name, Load: load, Row: func(i uint32, key, value []byte) (k, v []byte) {
+			return binary.BigEndian.AppendUint32(key, i), orNil(appendRow(value, i))
+		}}
+	}
+	plain := func(load func(row uint32, b []byte) error) func(key, value []byte) error {
+		return func(key, value []byte) error { return loadRow(key, value, load) }
+	}
+	decayed := func(m *models.CoOccurrence) func(key, value []byte) error {
+		return func(key, value []byte) error {
+			return p.loadDecayed(key, value, p.halfLives.togetherChanged, m.Touch, m.LoadRow)
+		}
+	}
+	n := p.next
+	together := rows("next_together", n.Together.AppendRow, decayed(n.Together))
+	follow := rows("next_follow", n.Follow.AppendRow, decayed(n.Follow))
+	again := rows("next_again", n.Again.AppendRow, plain(n.Again.LoadRow))
+	items := rows("next_items", n.Near.AppendItem, plain(n.Near.LoadItem))
+	sessions := rows("next_sessions", n.Near.AppendSession, plain(n.Near.LoadSession))
+	ranker := rows("next_ranker", n.Ranker.AppendRow, plain(n.Ranker.LoadRow))
+	heads := rows("next_heads", p.appendNextHead, plain(p.loadNextHead))
+	n.Together.Touch, n.Follow.Touch, n.Again.Touch, n.Near.TouchItem, n.Near.TouchSession, n.Ranker.Touch = together.Touch, follow.Touch, again.Touch, items.Touch, sessions.Touch, ranker.Touch
+	p.touchNext = func() {
+		heads.Touch(headNext)
+		heads.Touch(headNear)
+	}
+	return []*engine.Table{together, follow, again, items, sessions, ranker, heads}
+}
+
+// The rows of the table "next_heads".
+const (
+	headNext = iota
+	headNear
+)
+
+func (p *Program) appendNextHead(b []byte, row uint32) []byte {
+	if row == headNear {
+		return p.next.Near.AppendHead(b)
+	}
+	return p.next.AppendHead(b)
+}
+
+func (p *Program) loadNextHead(row uint32, b []byte) error {
+	switch row {
+	case headNext:
+		return p.next.LoadHead(b)
+	case headNear:
+		return p.next.Near.LoadHead(b)
+	}
+	return fmt.Errorf("operators: head %d of the next item: there are %d", row, headNear+1)
+}
+
+// askNext ranks what may come next for a customer.
+func (p *Program) askNext(c *Customer, s *scratch, key uint64, nowMS int64) {
+	if s.next == nil {
+		s.next = p.next.NewScratch()
+	}
+	q := &s.query
+	q.Items, q.TimesMS, q.NowMS, q.Session = q.Items[:0], q.TimesMS[:0], nowMS, key
+	for k := len(c.recent) - 1; k >= 0 && len(q.Items) < nextHistory; k-- {
+		e := &c.recent[k]
+		if e.item = p.catalog.resolve(e.hash, e.item); e.item != models.NoItem {
+			q.Items, q.TimesMS = append(q.Items, e.item), append(q.TimesMS, e.atMS)
+		}
+	}
+	p.next.Rank(s.next, q)
+}
+
+// whyNext puts what spoke for an item into a reason.
+func (p *Program) whyNext(s *scratch, i models.Item, chance float64) streams.Reason {
+	voice, with := s.next.Why(i)
+	why := streams.Reason{Code: streams.ReasonTrending, Weight: chance}
+	switch voice {
+	case models.VoiceTogether:
+		why.Code = streams.ReasonViewedTogether
+	case models.VoiceNear:
+		why.Code = streams.ReasonSimilarShoppers
+	case models.VoiceSession:
+		why.Code = streams.ReasonRecentView
+	case models.VoiceSequence:
+		why.Code = streams.ReasonModelScore
+	}
+	if p.catalog.valid(with) && with != i {
+		why.With = p.catalog.id(with)
+	}
+	return why
+}
+
+// learnNext takes a lesson into the model of the next item.
+func (p *Program) learnNext(s *scratch, l *lesson, item models.Item, before []models.Item) {
+	q := &s.query
+	q.Items, q.TimesMS, q.NowMS, q.Session = q.Items[:0], q.TimesMS[:0], l.atMS, l.key
+	for k, i := range before {
+		if i != models.NoItem {
+			q.Items, q.TimesMS = append(q.Items, i), append(q.TimesMS, s.beforeMS[int(l.from)+k])
+		}
+	}
+	if len(q.TimesMS) > 0 {
+		q.NowMS = q.TimesMS[0]
+	}
+	p.touchNext()
+	p.next.Learn(p.learning, item, q, l.atMS, l.weight)
+}
