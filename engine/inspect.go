@@ -12,6 +12,7 @@ import (
 type CustomerView struct {
 	ID         string
 	Anonymous  bool
+	Hash       uint64 // as Turn.CustomerHash
 	Shard      int
 	LastMS     int64 // event time of the last event folded
 	Timers     []Timer
@@ -38,7 +39,7 @@ func (e *Engine) Customers(id string, anonymous bool) ([]CustomerView, error) {
 		if c == nil {
 			continue
 		}
-		v := CustomerView{ID: c.id(), Anonymous: c.anonymous(), Shard: s.number, LastMS: c.lastMS, Remembered: len(c.seen.hashes),
+		v := CustomerView{ID: c.id(), Anonymous: c.anonymous(), Hash: e.customerHash(c.key), Shard: s.number, LastMS: c.lastMS, Remembered: len(c.seen.hashes),
 			MergedFrom: slices.Clone(c.anons), Bytes: len(c.appendBinary(nil)), State: c.state}
 		for _, t := range c.timers {
 			t.Name = strings.TrimSpace(t.Name) // the engine's own begin with a space

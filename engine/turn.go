@@ -100,8 +100,10 @@ func (t *Turn) Random(salt uint64) uint64 {
 
 // CustomerHash returns a hash of the app and the customer that never changes: for holdouts and arms.
 func (t *Turn) CustomerHash() uint64 {
-	return mix(t.shard.engine.appHash ^ xxhash.Sum64String(t.customer.key))
+	return t.shard.engine.customerHash(t.customer.key)
 }
+
+func (e *Engine) customerHash(key string) uint64 { return mix(e.appHash ^ xxhash.Sum64String(key)) }
 
 // mix is the finaliser of splitmix64 (Steele, Lea, Flood 2014).
 func mix(z uint64) uint64 {

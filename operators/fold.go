@@ -178,7 +178,7 @@ func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []stre
 	if len(p.recommenders) == 0 {
 		return
 	}
-	key, nowMS := customerKey(t), t.NowMS
+	key, nowMS := customerKey(t.CustomerHash()), t.NowMS
 	for i := range lines {
 		hash := hashItem(lines[i].ID)
 		item := p.catalog.find(hash)
@@ -203,7 +203,7 @@ func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []stre
 }
 
 // customerKey names a customer to the models; it is never 0.
-func customerKey(t *engine.Turn) uint64 { return t.CustomerHash() | 1 }
+func customerKey(hash uint64) uint64 { return hash | 1 }
 
 func lineOf(l *streams.Line, atMS int64) cartLine {
 	return cartLine{hash: hashItem(l.ID), atMS: atMS, price: l.Price, quantity: l.Quantity}

@@ -61,6 +61,7 @@ type Program struct {
 	next      *models.NextItem
 	learning  *models.NextItemScratch // of next, while it learns
 	touchNext func()
+	answering *scratch // of questions
 	rhythm    *models.Rhythm
 	learned   uint64 // interactions
 	budgets   *budgets

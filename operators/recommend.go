@@ -56,7 +56,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	case t.Paused(GroupRecommendations):
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
-		r.fill(p, t, c, s)
+		r.fill(p, c, s, &asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size})
 		switch {
 		case len(d.Items) > 0:
 			d.Propensity = 1
@@ -92,22 +92,61 @@ func (r *recommender) recall(p *Program, c *Customer, s *scratch) {
 	}
 }
 
+// asked is what a list is asked for.
+type asked struct {
+	page  uint64 // hash of the item on the page, 0 for none
+	key   uint64 // of the customer
+	nowMS int64
+	size  int
+	keep  func(i models.Item) bool // beside the rules of all lists; nil: all
+	left  *[leftCauses]int         // candidates left out, by cause; nil: nobody counts
+}
+
+// Why candidates are left out.
+const (
+	leftUnavailable = iota
+	leftPage
+	leftCart
+	leftBought
+	leftFiltered
+	leftCauses
+)
+
+// pageOf is the item that an event is about, if it is one.
+func pageOf(e *streams.Event) uint64 {
+	if e == nil || len(e.Lines) != 1 {
+		return 0
+	}
+	return hashItem(e.Lines[0].ID)
+}
+
+// out says whether a candidate is left out, and why.
+func (a *asked) out(p *Program, r *recommender, c *Customer, i models.Item) (cause int, out bool) {
+	if !p.catalog.sellable(i, a.nowMS) {
+		return leftUnavailable, true
+	}
+	if cause, out = c.unwanted(p.catalog.hashes[i.Row()], a.page, a.nowMS-r.boughtMS); out {
+		return cause, true
+	}
+	return leftFiltered, a.keep != nil && !a.keep(i)
+}
+
 // fill ranks the candidates into the scratch's decision.
-func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) {
-	d, e, now := &s.decision, t.Event, t.NowMS
-	onPage := uint64(0)
-	if e != nil && len(e.Lines) == 1 {
-		onPage = hashItem(e.Lines[0].ID)
-	}
+func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
+	d, now := &s.decision, a.nowMS
 	keep := func(i models.Item) bool {
-		return p.catalog.sellable(i, now) && c.wants(p.catalog.hashes[i.Row()], onPage, now-r.boughtMS)
+		cause, out := a.out(p, r, c, i)
+		if out && a.left != nil {
+			a.left[cause]++
+		}
+		return !out
 	}
-	s.reserve(r.Size)
+	s.reserve(a.size)
 	last := 1.0 // score of the last one shown
 	for _, from := range r.Candidates {
 		chosen, best := len(d.Items), last
 		show := func(i models.Item, score float64, why streams.Reason) {
-			if len(d.Items) == r.Size || !keep(i) {
+			if len(d.Items) == a.size || !keep(i) {
 				return
 			}
 			id := p.catalog.id(i)
@@ -121,7 +160,7 @@ func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) 
 		case viewedTogether:
 			s.candidates.Reset()
 			p.together.Score(s.candidates, s.history, now)
-			top, scale := s.candidates.Top(r.Size, keep), 1.0
+			top, scale := s.candidates.Top(a.size, keep), 1.0
 			if chosen > 0 && len(top) > 0 {
 				scale = best / float64(top[0].Score)
 			}
@@ -133,8 +172,8 @@ func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) 
 				show(i, best/float64(k+1), streams.Reason{Code: streams.ReasonRecentView})
 			}
 		case nextItem:
-			p.askNext(c, s, customerKey(t), now)
-			top, scale := s.next.Top(r.Size, keep), 1.0
+			p.askNext(c, s, a.key, now)
+			top, scale := s.next.Top(a.size, keep), 1.0
 			if chosen > 0 && len(top) > 0 {
 				scale = best / float64(top[0].Score)
 			}
@@ -144,7 +183,7 @@ func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) 
 			}
 		case trending:
 			for _, i := range p.trends.Top() {
-				if len(d.Items) == r.Size {
+				if len(d.Items) == a.size {
 					break
 				}
 				share := round(float32(p.trends.Share(i)))
@@ -154,22 +193,22 @@ func (r *recommender) fill(p *Program, t *engine.Turn, c *Customer, s *scratch) 
 	}
 }
 
-// wants says whether an item may be shown to the customer: not on the page, not in the cart, not bought since.
-func (c *Customer) wants(hash, onPage uint64, boughtSinceMS int64) bool {
-	if hash == onPage {
-		return false
+// unwanted says whether an item may not be shown to the customer: it is on the page, in the cart, or bought since.
+func (c *Customer) unwanted(hash, page uint64, boughtSinceMS int64) (cause int, out bool) {
+	if hash == page {
+		return leftPage, true
 	}
 	for i := range c.cart {
 		if c.cart[i].hash == hash {
-			return false
+			return leftCart, true
 		}
 	}
 	for i := len(c.bought) - 1; i >= 0 && c.bought[i].atMS >= boughtSinceMS; i-- {
 		if c.bought[i].hash == hash {
-			return false
+			return leftBought, true
 		}
 	}
-	return true
+	return 0, false
 }
 
 // reserve makes room for n items with a reason each.

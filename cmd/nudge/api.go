@@ -20,14 +20,15 @@ import (
 
 // The endpoints that a running node answers on, under nats.APIGroup.
 const (
-	apiStatus   = "status"
-	apiInspect  = "inspect"
-	apiProfile  = "profile"
-	apiPipeline = "pipeline"
-	apiExplain  = "explain"
-	apiPause    = "pause"
-	apiResume   = "resume"
-	apiBackup   = "backup"
+	apiStatus    = "status"
+	apiInspect   = "inspect"
+	apiProfile   = "profile"
+	apiPipeline  = "pipeline"
+	apiRecommend = "recommend"
+	apiExplain   = "explain"
+	apiPause     = "pause"
+	apiResume    = "resume"
+	apiBackup    = "backup"
 )
 
 // inspectQuestion is what is asked on apiInspect.
@@ -108,6 +109,7 @@ func serveAPI(svc *nats.Service, o *opened) error {
 			return o.inspect(ctx, q)
 		}),
 		handle(apiProfile, answerWithin, func(ctx context.Context, customer []byte) (any, error) { return o.profile(ctx, string(customer)) }),
+		handle(apiRecommend, answerWithin, func(ctx context.Context, question []byte) (any, error) { return o.recommend(ctx, question) }),
 		handle(apiPipeline, answerWithin, func(ctx context.Context, _ []byte) (any, error) {
 			var text []byte
 			err := o.look(ctx, func(v *view) error {

@@ -1,0 +1,137 @@
+package operators
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"nudge/engine"
+	"nudge/models"
+	"nudge/streams"
+)
+
+// Question asks for a list beside the stream: what a recommender would show now. The answer is no decision: it is not journalled, counts for
+// no limit and teaches nothing.
+type Question struct {
+	Customer   string   `json:"customer,omitempty"`   // known or anonymous; without one, or of whom nothing is known, a stranger
+	Name       string   `json:"name,omitempty"`       // of the recommender; the first by name where it is empty
+	Items      []string `json:"items,omitempty"`      // looked at in this session beyond what the engine has seen, the latest last; that one is on the page
+	Cart       []string `json:"cart,omitempty"`       // likewise
+	N          int      `json:"n,omitempty"`          // length of the list; 0: the recommender's size
+	Categories []string `json:"categories,omitempty"` // only items of one of them
+	Exclude    []string `json:"exclude,omitempty"`    // items
+}
+
+// Answer is what would be shown.
+type Answer struct {
+	Customer string                 `json:"customer,omitempty"`
+	Name     string                 `json:"name"`
+	Items    []streams.DecisionItem `json:"items"`
+	Empty    string                 `json:"empty,omitempty"` // what emptied the list
+	Model    string                 `json:"model"`
+}
+
+const (
+	maxAsked      = 32 // items, cart lines, categories or excluded items of a question
+	maxAskedSize  = 50
+	maxAskedBytes = 512 // of an id
+)
+
+// Recommend answers a question as of a time. state is the customer's, nil for a stranger; hash is the customer's. It is called between two
+// epochs, by one goroutine at a time.
+func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS int64) (*Answer, error) {
+	r, err := p.asked(q)
+	if err != nil {
+		return nil, err
+	}
+	c := &Customer{sets: p.sets}
+	if state != nil {
+		*c = *state.(*Customer)
+		c.recent, c.cart = slices.Clone(c.recent), slices.Clone(c.cart)
+	}
+	if p.answering == nil {
+		p.answering = p.NewScratch(0).(*scratch)
+	}
+	var left [leftCauses]int
+	s, a := p.answering, asked{key: customerKey(hash), nowMS: nowMS, size: r.Size, left: &left}
+	if q.N > 0 {
+		a.size = q.N
+	}
+	for k, id := range q.Items {
+		a.page = hashItem(id)
+		c.recent = meet(c.recent, seen{hash: a.page, atMS: nowMS - int64(len(q.Items)-1-k), item: models.NoItem}, max(p.config.Limits.History, 1))
+	}
+	for _, id := range q.Cart {
+		c.put(cartLine{hash: hashItem(id), atMS: nowMS, quantity: 1}, p.config.Limits.Cart)
+	}
+	if len(q.Categories)+len(q.Exclude) > 0 {
+		a.keep = func(i models.Item) bool {
+			row := &p.catalog.rows[i.Row()]
+			if slices.Contains(q.Exclude, row.id) {
+				return false
+			}
+			return len(q.Categories) == 0 || slices.ContainsFunc(strings.Split(row.categories, "\n"), func(c string) bool { return slices.Contains(q.Categories, c) })
+		}
+	}
+	s.decision.Items = s.decision.Items[:0]
+	r.recall(p, c, s)
+	r.fill(p, c, s, &a)
+	answer := &Answer{Customer: q.Customer, Name: r.name, Items: []streams.DecisionItem{}, Model: p.version}
+	for _, x := range s.decision.Items {
+		x.Reasons = slices.Clone(x.Reasons)
+		answer.Items = append(answer.Items, x)
+	}
+	if len(answer.Items) == 0 {
+		answer.Empty = emptied(&left)
+	}
+	return answer, nil
+}
+
+// asked finds the recommender of a question, or says what is wrong with it.
+func (p *Program) asked(q *Question) (*recommender, error) {
+	if len(p.recommenders) == 0 {
+		return nil, fmt.Errorf("the pipeline has no recommender: add one under recommenders")
+	}
+	if q.N < 0 || q.N > maxAskedSize {
+		return nil, fmt.Errorf("n %d: want 1 to %d, or none for the recommender's size", q.N, maxAskedSize)
+	}
+	for _, list := range []struct {
+		name string
+		ids  []string
+	}{{"items", q.Items}, {"cart", q.Cart}, {"categories", q.Categories}, {"exclude", q.Exclude}} {
+		if len(list.ids) > maxAsked {
+			return nil, fmt.Errorf("%s: %d of them, want at most %d", list.name, len(list.ids), maxAsked)
+		}
+		for _, id := range list.ids {
+			if id == "" || len(id) > maxAskedBytes {
+				return nil, fmt.Errorf("%s: an id of %d bytes, want 1 to %d", list.name, len(id), maxAskedBytes)
+			}
+		}
+	}
+	if q.Name == "" {
+		return p.recommenders[0], nil
+	}
+	var names []string
+	for _, r := range p.recommenders {
+		if r.name == q.Name {
+			return r, nil
+		}
+		names = append(names, r.name)
+	}
+	return nil, fmt.Errorf("there is no recommender %q, but %s", q.Name, strings.Join(names, ", "))
+}
+
+// emptied says what has emptied a list.
+func emptied(left *[leftCauses]int) string {
+	words := [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately", leftFiltered: "not of the categories asked for, or excluded"}
+	var parts []string
+	for cause, n := range left {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, words[cause]))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing is known yet that could be shown"
+	}
+	return "all candidates are left out: " + strings.Join(parts, ", ")
+}
