@@ -190,7 +190,7 @@ func (m *near) load(rows [][]byte) error {
 	}
 	return nil
 }
-func (m *near) limit() int { return 12 + 10 + 4*16 + 64 }
+func (m *near) limit() int { return 12 + 10 + 6 + 4*16 + 64 }
 func (m *near) same(row uint32, b []byte) bool {
 	rows := m.rows()
 	return int(row) < len(rows) && bytes.Equal(rows[row], b)

@@ -18,7 +18,7 @@ import (
 // and the one whose guesses had the best reciprocal rank lately is in force.
 //
 // A session keeps its last SessionItems items, an item the numbers of the last PerItem sessions that met it, and the model the last
-// Sessions sessions: what is older is forgotten. Bad input: no item teaches nothing, a time before the session's last is taken at that.
+// Sessions sessions: what is older is forgotten. Of a day it learns the first DailyItems items of a session. Bad input: no item teaches nothing, a time before the session's last is taken at that.
 type Neighbours struct {
 	// TouchSession and TouchItem are called before a session's or an item's row changes. nil: nobody has to know.
 	TouchSession, TouchItem func(row uint32)
@@ -92,6 +92,15 @@ func (m *Neighbours) try(s *session, item Item) {
 	}
 }
 
+// DailyItems is how many items of a day a session may teach: a robot is one customer among many.
+const DailyItems = 200
+
+// Full says whether a session has taught what it may on a day.
+func (m *Neighbours) Full(key uint64, timeMS int64) bool {
+	s := m.find(m.open[key])
+	return s != nil && s.day == int32(timeMS/dayMS) && s.today >= DailyItems
+}
+
 // SessionItems is how many items a session keeps.
 const SessionItems = 16
 
@@ -113,6 +122,8 @@ type sessionNumber uint32
 
 type session struct {
 	key    uint64
+	day    int32              // of the last item, since 1970
+	today  uint16             // items on it
 	items  [SessionItems]Item // in order
 	lastMS int64
 	number sessionNumber
@@ -135,7 +146,7 @@ func NewNeighbours(opt NeighboursOptions) *Neighbours {
 
 // Learn takes in that an item was met in the session of a key, which is not 0. One that was forgotten meanwhile begins anew.
 func (m *Neighbours) Learn(key uint64, item Item, timeMS int64) {
-	if item == NoItem || key == 0 {
+	if item == NoItem || key == 0 || m.Full(key, timeMS) {
 		return
 	}
 	in := m.open[key]
@@ -162,6 +173,10 @@ func (m *Neighbours) Learn(key uint64, item Item, timeMS int64) {
 		m.try(s, item)
 	}
 	s.lastMS = max(s.lastMS, timeMS)
+	if day := int32(timeMS / dayMS); day != s.day {
+		s.day, s.today = day, 0
+	}
+	s.today++
 	met := false
 	for _, x := range s.items[:s.n] {
 		met = met || x == item
@@ -203,6 +218,9 @@ func (m *Neighbours) visit(item Item, in sessionNumber) {
 
 // find returns a session that is still held.
 func (m *Neighbours) find(number sessionNumber) *session {
+	if number == 0 {
+		return nil
+	}
 	slot := uint32(number) % uint32(m.opt.Sessions)
 	if int(slot) >= len(m.sessions) || m.sessions[slot].number != number {
 		return nil
@@ -436,6 +454,8 @@ func (m *Neighbours) AppendSession(b []byte, row uint32) []byte {
 	b = binary.LittleEndian.AppendUint64(b, s.key)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.number))
 	b = binary.AppendVarint(b, s.lastMS)
+	b = binary.LittleEndian.AppendUint32(b, uint32(s.day))
+	b = binary.LittleEndian.AppendUint16(b, s.today)
 	for _, i := range s.items[:s.n] {
 		b = binary.LittleEndian.AppendUint32(b, uint32(i))
 	}
@@ -446,17 +466,19 @@ func (m *Neighbours) AppendSession(b []byte, row uint32) []byte {
 func (m *Neighbours) LoadSession(row uint32, b []byte) error {
 	var s session
 	bad := fmt.Errorf("models: session of row %d: %d bytes are no row", row, len(b))
-	if len(b) < 13 || row >= uint32(m.opt.Sessions) {
+	if len(b) < 23 || row >= uint32(m.opt.Sessions) {
 		return bad
 	}
 	s.key = binary.LittleEndian.Uint64(b)
 	s.number = sessionNumber(binary.LittleEndian.Uint32(b[8:]))
 	at, n := binary.Varint(b[12:])
-	if n <= 0 {
+	if n <= 0 || len(b) < 12+n+6 {
 		return bad
 	}
 	s.lastMS = at
 	b = b[12+n:]
+	s.day, s.today = int32(binary.LittleEndian.Uint32(b)), binary.LittleEndian.Uint16(b[4:])
+	b = b[6:]
 	if len(b)%4 != 0 || len(b) == 0 || len(b)/4 > SessionItems || s.key == 0 || m.open[s.key] != 0 || s.number == 0 || uint32(s.number)%uint32(m.opt.Sessions) != row {
 		return bad
 	}

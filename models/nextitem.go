@@ -78,7 +78,7 @@ const (
 	trendingToo = 20
 	trendsKept  = 256
 	// The ranker learns of every item while a shop is small, then of one in so many: ranking is dear, and the ranker has few weights.
-	rankAlways = 1 << 16
+	rankAlways = 1 << 18
 	rankEvery  = 8
 	deepWhole  = 4096 // items; of a larger catalogue the sequence model scores only what the other sources bring
 )
@@ -106,7 +106,7 @@ func NewNextItem(opt NextItemOptions) *NextItem {
 		Near:     NewNeighbours(near),
 		Trends:   NewTrending(opt.TrendHalfLifeMS, trendsKept),
 		Again:    NewAgain(),
-		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.03, Decay: 1e-4}),
+		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.03, Decay: 1e-3}),
 	}
 	if opt.Sequence {
 		m.Deep = NewSequence(DefaultSequence())
@@ -123,9 +123,9 @@ func (m *NextItem) NewScratch() *NextItemScratch {
 	return s
 }
 
-// Learn takes in that an item came after a query, in the query's session. Bad input (no item, a weight that is not positive) teaches nothing.
+// Learn takes in that an item came after a query, in the query's session, of which a day teaches DailyItems items. Bad input (no item, a weight that is not positive) teaches nothing.
 func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, weight float32) {
-	if item == NoItem || !(weight > 0) || weight > MaxWeight {
+	if item == NoItem || !(weight > 0) || weight > MaxWeight || m.Near.Full(q.Session, timeMS) {
 		return
 	}
 	if len(q.Items) > 0 {

@@ -224,3 +224,28 @@ func TestSameLogSameFigures(t *testing.T) {
 		}
 	}
 }
+
+// A robot that clicks about moves the others' figures little: a day of one customer teaches so much and no more.
+func TestRobot(t *testing.T) {
+	r, train, test := shop(t, 4000, 11)
+	robot := make([]Interaction, 0, len(train)+100_000)
+	robot = append(robot, train...)
+	state, at := uint64(1), train[len(train)/2].TimeMS
+	for k := range 100_000 {
+		state = state*6364136223846793005 + 1442695040888963407
+		robot = append(robot, Interaction{User: r.Users(), Item: models.Item(int(state>>33) % r.Items()), TimeMS: at + int64(k)*36, Row: len(train) + k, Weight: 1})
+	}
+	hr := func(train []Interaction) float64 {
+		m, _ := Make("blend-without-sequence")
+		f, err := Sessions(context.Background(), m, train, test, r.Users()+1, Protocol{K: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f[ReadingC].Sum().means().HR
+	}
+	with, without := hr(robot), hr(train)
+	t.Logf("hr@2 %.4f, with a robot %.4f", without, with)
+	if without-with > .005 {
+		t.Errorf("hr@2 %.4f, with a robot %.4f", without, with)
+	}
+}
