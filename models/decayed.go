@@ -126,3 +126,6 @@ func DecayedCheck(b []byte) error {
 	}
 	return nil
 }
+
+// DecayedMost is how many bytes a Decayed takes, but for sums in the billions.
+const DecayedMost = decayedPeriods * 8

@@ -181,3 +181,6 @@ func HLLCheck(b []byte) error {
 	}
 	return errors.New("models: a HyperLogLog of an unknown form")
 }
+
+// HLLMost is how many bytes a HyperLogLog takes at most.
+const HLLMost = 1 + hllRegisters

@@ -138,3 +138,6 @@ func QuantilesCheck(b []byte) error {
 	}
 	return nil
 }
+
+// QuantilesMost is how many bytes Quantiles take, but for counts in the millions.
+const QuantilesMost = quantileBuckets * 6

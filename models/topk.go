@@ -117,3 +117,6 @@ func TopKCheck(b []byte) error {
 	}
 	return nil
 }
+
+// TopKMost is how many bytes a TopK takes at most.
+const TopKMost = topTexts * (8 + 2*binary.MaxVarintLen32 + topBytes)

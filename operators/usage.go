@@ -90,17 +90,21 @@ func (p *Program) Estimates() map[string]feature.Estimate {
 	return out
 }
 
-// FeatureTypes says which event types each feature counts, by its full name; nil stands for all.
-func (p *Program) FeatureTypes() map[string][]string {
-	out := map[string][]string{}
+// CountFeatures has the program count what its features are given; one worker may fold then.
+func (p *Program) CountFeatures() {
+	for _, entity := range entities {
+		p.set(entity).Count()
+	}
+}
+
+// FeatureCounts says how many events each feature was given since CountFeatures, by its full name: traffic that was not ignored, of the
+// feature's types and under its conditions.
+func (p *Program) FeatureCounts() map[string]int64 {
+	out := map[string]int64{}
 	for _, entity := range entities {
 		set := p.set(entity)
 		for i := range set.Len() {
-			types, any := set.Types(i)
-			if any {
-				types = nil
-			}
-			out[entity+"."+set.Name(i)] = types
+			out[entity+"."+set.Name(i)] = set.Counted(i)
 		}
 	}
 	return out

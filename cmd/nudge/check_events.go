@@ -17,17 +17,6 @@ import (
 	"nudge/state"
 )
 
-// counting is a program that counts the types of the events it folds. It is folded by one thread.
-type counting struct {
-	*operators.Program
-	types map[string]int64
-}
-
-func (c *counting) Fold(t *engine.Turn) {
-	c.types[t.Event.Name]++
-	c.Program.Fold(t)
-}
-
 // checkOn runs a pipeline over a recorded log and says what each of its rules matched. It returns the rules that matched nothing.
 func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) (none []string, err error) {
 	rec, err := recording.Open(dir)
@@ -44,15 +33,17 @@ func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) 
 		return nil, err
 	}
 	defer store.Close()
-	counted := &counting{types: map[string]int64{}}
+	var counted *operators.Program
 	decided := map[string]int64{} // by kind.name.action
 	prefix := "nudge." + config.App + ".decisions."
 	bar := newProgress("check", c.talk)
 	counts, err := node.Replay(ctx, node.ReplayConfig{
 		Compile: func(s engine.Setup) (node.Pipeline, error) {
 			p, program, err := compile(s, config)
-			counted.Program = program
-			p.Program = counted
+			if err == nil {
+				program.CountFeatures()
+				counted = program
+			}
 			return p, err
 		},
 		Source: node.Source{
@@ -88,15 +79,9 @@ func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) 
 		n := counts.Named["ignored/"+name]
 		row("ignore", name, n, fmt.Sprintf("%d events", n))
 	}
-	features := counted.FeatureTypes()
+	features := counted.FeatureCounts()
 	for _, name := range slices.Sorted(keysOf(features)) {
-		n := int64(0)
-		for typ, seen := range counted.types {
-			if features[name] == nil || slices.Contains(features[name], typ) {
-				n += seen
-			}
-		}
-		row("features", name, n, fmt.Sprintf("%d events", n))
+		row("features", name, features[name], fmt.Sprintf("%d events", features[name]))
 	}
 	for _, name := range counted.Audiences() {
 		in, out := decided["audience."+name+".enter"], decided["audience."+name+".leave"]

@@ -76,3 +76,38 @@ func BenchmarkObserve(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSketches takes an event into a window of one sketch that has met a thousand values: what Estimate goes by.
+func BenchmarkSketches(b *testing.B) {
+	day := Window{Sliding: durations("1d")}
+	for _, x := range []struct {
+		name string
+		def  Definition
+	}{
+		{"distinct", Definition{Distinct: "product.viewed.item", Window: day}},
+		{"top_k", Definition{TopK: "product.viewed.item", K: 5, Window: day}},
+		{"quantile", Definition{Quantile: "product.viewed.price", Q: .5, Window: day}},
+		{"decayed", Definition{Decayed: "product.viewed", HalfLife: Duration(time.Hour)}},
+		{"last", Definition{Last: "product.viewed.item"}},
+		{"sequence", Definition{Sequence: "product.viewed.item", K: 20}},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			s, err := New(map[string]Definition{"f": x.def}, nil, time.UTC)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var row Row
+			o := Observation{Line: -1, WatermarkMS: math.MinInt64}
+			e := &streams.Event{Type: streams.ProductViewed, Lines: []streams.Line{{HasPrice: true, Quantity: 1}}}
+			ids := make([]string, 1000)
+			for i := range ids {
+				ids[i] = fmt.Sprint("SKU-", i)
+			}
+			for i := 0; b.Loop(); i++ {
+				e.Lines[0].ID, e.Lines[0].Price = ids[i*7%1000], int64(i*7%1000+1)*1_000_000
+				o.Event, o.TimeMS = e, int64(i)*1000
+				s.Observe(&row, &o)
+			}
+		})
+	}
+}

@@ -15,12 +15,8 @@ type Estimate struct {
 	Type        string  // which that is
 }
 
-// What an event costs, from the benchmarks in doc.go: for itself, each tier it touches, each number and each sketch.
-const (
-	eventNS, tierNS, cellNS, sketchNS = 8, 10, 1.5, 60
-	mostSketch                        = 2 << 10
-	fewSketch                         = 64
-)
+// What an event costs, from the benchmarks in doc.go: for itself, each tier it touches and each number; sketches say it themselves.
+const eventNS, tierNS, cellNS = 8, 10, 1.5
 
 // Estimate adds up what the set needs.
 func (s *Set) Estimate() Estimate {
@@ -31,8 +27,13 @@ func (s *Set) Estimate() Estimate {
 		if t.clock == clockTile {
 			tiles = max(1, t.keepMS/t.resMS) + 1
 		}
-		x.FewBytes += 48 + 8*t.stride() + (24+fewSketch)*len(t.sketches)
-		x.MostBytes += 48 + int(tiles)*(8*t.stride()+(24+mostSketch)*len(t.sketches))
+		x.FewBytes += 48 + 8*t.stride()
+		x.MostBytes += 48 + int(tiles)*8*t.stride()
+		for _, k := range t.sketches {
+			c := k.sketch.cost()
+			x.FewBytes += 24 + c.few
+			x.MostBytes += int(tiles) * (24 + c.most)
+		}
 	}
 	if len(s.orders) > 0 {
 		x.MostBytes += keptOrders * (40 + 16*len(s.orders))
@@ -44,7 +45,10 @@ func (s *Set) Estimate() Estimate {
 		}
 		ns := float64(eventNS)
 		for _, u := range p.tiers {
-			ns += tierNS + cellNS*float64(len(u.cells)) + sketchNS*float64(len(u.sketches))
+			ns += tierNS + cellNS*float64(len(u.cells))
+			for _, c := range u.sketches {
+				ns += s.tiers[u.tier].sketches[c.col].sketch.cost().nanoseconds
+			}
 		}
 		if ns > x.Nanoseconds {
 			x.Nanoseconds, x.Type = ns, typ.String()
@@ -53,27 +57,24 @@ func (s *Set) Estimate() Estimate {
 	return x
 }
 
-// Types lists the event types that feature i counts; any is true for all of them.
-func (s *Set) Types(i int) (types []string, any bool) {
+// Count has the set count from now on what its features are given; one goroutine may observe then.
+func (s *Set) Count() { s.counted = make([]int64, len(s.sources)) }
+
+// Counted says how many events feature i was given since Count: those of its types that pass its conditions. Of one of two numbers of
+// events, a ratio or rate, it is both together.
+func (s *Set) Counted(i int) (n int64) {
 	f := &s.features[i]
 	t := &s.tiers[f.tier]
 	columns := t.cells
 	if f.agg == aggSketch {
 		columns = t.sketches
 	}
+	var seen []int
 	for _, col := range f.cols {
-		x := s.sources[columns[col].source]
-		any = any || x.any
-		for typ := streams.PageViewed; typ < streams.Custom; typ++ {
-			if x.builtin&(1<<typ) != 0 && !slices.Contains(types, typ.String()) {
-				types = append(types, typ.String())
-			}
-		}
-		for _, name := range x.custom {
-			if !slices.Contains(types, name) {
-				types = append(types, name)
-			}
+		if source := columns[col].source; !slices.Contains(seen, source) {
+			seen = append(seen, source)
+			n += s.counted[source]
 		}
 	}
-	return types, any
+	return n
 }

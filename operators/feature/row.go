@@ -131,6 +131,13 @@ func (s *Set) measure(p *plan, o *Observation) (any bool) {
 		})
 		any = any || m.n > 0
 	}
+	if s.counted != nil {
+		for _, i := range p.sources {
+			if o.measures[i].n > 0 {
+				s.counted[i]++
+			}
+		}
+	}
 	return any
 }
 

@@ -21,7 +21,8 @@ type Set struct {
 	closings []closing
 	zone     *time.Location
 	layout   Layout
-	orders   []int // sources whose counts and sums an order taken back leaves again
+	counted  []int64 // events of each source, while somebody counts
+	orders   []int   // sources whose counts and sums an order taken back leaves again
 }
 
 // feature is one feature of a Set.

@@ -20,6 +20,14 @@ type sketch interface {
 	merge(into, from []byte) []byte
 	value(b []byte, nowMS int64) Value
 	check(b []byte) error
+	cost() sketchCost
+}
+
+// sketchCost is what a sketch takes: bytes after one value and at most, and the time of adding a value once it has met a thousand, from
+// BenchmarkSketches.
+type sketchCost struct {
+	few, most   int
+	nanoseconds float64
 }
 
 // sample is one value that an event has of a source.
@@ -47,6 +55,7 @@ func (distinctSketch) value(b []byte, _ int64) Value {
 	return Value{Number: math.Floor(models.HLLEstimate(b) + 0.5)}
 }
 func (distinctSketch) check(b []byte) error { return models.HLLCheck(b) }
+func (distinctSketch) cost() sketchCost     { return sketchCost{8, models.HLLMost, 70} }
 
 type topSketch struct{ k int }
 
@@ -61,6 +70,7 @@ func (s topSketch) value(b []byte, _ int64) Value {
 	return Value{List: texts}
 }
 func (topSketch) check(b []byte) error { return models.TopKCheck(b) }
+func (topSketch) cost() sketchCost     { return sketchCost{32, models.TopKMost, 1900} }
 
 type quantileSketch struct{ q float64 }
 
@@ -73,6 +83,7 @@ func (s quantileSketch) value(b []byte, _ int64) Value {
 	return Value{Number: models.QuantilesValue(b, s.q) / streams.Micro}
 }
 func (quantileSketch) check(b []byte) error { return models.QuantilesCheck(b) }
+func (quantileSketch) cost() sketchCost     { return sketchCost{8, models.QuantilesMost, 2500} }
 
 type decayedSketch struct{ halfLifeMS int64 }
 
@@ -88,6 +99,7 @@ func (s decayedSketch) value(b []byte, nowMS int64) Value {
 	return Value{Number: models.DecayedValue(b, nowMS, s.halfLifeMS) / streams.Micro}
 }
 func (decayedSketch) check(b []byte) error { return models.DecayedCheck(b) }
+func (decayedSketch) cost() sketchCost     { return sketchCost{16, models.DecayedMost, 1000} }
 
 // edgeSketch is the first or last value: its time (8 bytes, sortable) and then the text or the number (8 bytes). Of one time the greater goes
 // before the smaller.
@@ -129,6 +141,7 @@ func (s edgeSketch) value(b []byte, _ int64) Value {
 	}
 	return Value{Text: strings.ToValidUTF8(string(b[8:]), ""), Number: math.NaN()}
 }
+func (edgeSketch) cost() sketchCost { return sketchCost{24, 8 + mostText, 50} }
 func (s edgeSketch) check(b []byte) error {
 	if n := len(b); n != 0 && n < 8 || s.number && n != 0 && n != 16 || n > 8+mostText {
 		return errors.New("feature: a first or last value is cut off")
@@ -202,6 +215,7 @@ func (s sequenceSketch) value(b []byte, _ int64) Value {
 	}
 	return v
 }
+func (s sequenceSketch) cost() sketchCost { return sketchCost{32, s.k * (9 + mostText), 90} }
 func (s sequenceSketch) check(b []byte) error {
 	var before []byte
 	for n := 0; len(b) > 0; n++ {
