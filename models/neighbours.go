@@ -15,7 +15,7 @@ import (
 //
 // where d is the distance in n between the last place of a_j and that of b; b before a_j counts Backward times as much. History, Gap and
 // Backward differ much between shops, so the model chooses them itself: one learned item in 16 is first guessed with each of a few manners,
-// and the one whose guesses had the best reciprocal rank lately is in force.
+// and the one whose guesses had a better reciprocal rank than the first's, by more than chance, is in force.
 //
 // A session keeps its last SessionItems items, an item the numbers of the last PerItem sessions that met it, and the model the last
 // Sessions sessions: what is older is forgotten. Of a day it learns the first DailyItems items of a session. Bad input: no item teaches nothing, a time before the session's last is taken at that.
@@ -39,10 +39,11 @@ type Neighbours struct {
 // manner is how a neighbour's items are weighed. Shops differ in it: in some what comes after matters, in others whatever was met together.
 type manner struct{ History, Gap, Backward float64 }
 
-var manners = [...]manner{{.6, .7, .5}, {.5, .65, .8}, {.7, .8, .3}, {.8, .85, .2}}
+var manners = [...]manner{{.7, .8, .3}, {.5, .65, .8}, {.6, .7, .5}, {.8, .85, .2}}
 
-// trial is how a manner has come true: a decayed mean of the reciprocal rank of what came next.
-type trial struct{ sum, n float64 }
+// trial is how much better than the first a manner has come true: sums of the differences of the reciprocal ranks of what came next, and of
+// their squares, decayed.
+type trial struct{ gain, square float64 }
 
 var pasts, gaps = func() (p [len(manners)][MaxHistory]float32, g [len(manners)][SessionItems]float32) {
 	for i, m := range manners {
@@ -62,7 +63,7 @@ var pasts, gaps = func() (p [len(manners)][MaxHistory]float32, g [len(manners)][
 
 // try lets every manner say what comes next in a session, and takes in what came.
 func (m *Neighbours) try(s *session, item Item) {
-	const ranks, fade = 20, 1 - 1.0/2048
+	const ranks, fade = 20, 1 - 1.0/16384
 	m.history = m.history[:0]
 	for k := int(s.n) - 1; k >= 0; k-- {
 		if !slices.Contains(m.history, s.items[k]) {
@@ -73,20 +74,23 @@ func (m *Neighbours) try(s *session, item Item) {
 	if item == last {
 		return
 	}
-	for k := range m.trials {
+	var ranked [len(manners)]float64
+	for k := range ranked {
 		m.scratch.Reset()
 		m.score(m.scratch, m.history, s.number, s.lastMS, k)
-		t := &m.trials[k]
-		t.sum, t.n = float64(t.sum*fade), float64(t.n*fade)+1
 		for at, c := range m.scratch.Top(ranks, func(i Item) bool { return i != last }) {
 			if c.Item == item {
-				t.sum += 1 / float64(at+1)
+				ranked[k] = 1 / float64(at+1)
 			}
 		}
 	}
-	const enough = 1.01 // to change one's mind
-	for k, t := range m.trials {
-		if best := &m.trials[m.manner]; t.n >= 64 && float64(t.sum*best.n) > float64(best.sum*t.n)*enough {
+	// The best of those whose gain can hardly be chance.
+	const sure = 2.5 // standard deviations
+	m.manner = 0
+	for k := range m.trials {
+		t, d := &m.trials[k], ranked[k]-ranked[0]
+		t.gain, t.square = float64(t.gain*fade)+d, float64(t.square*fade)+float64(d*d)
+		if t.gain > math.Sqrt(t.square)*sure && t.gain > m.trials[m.manner].gain {
 			m.manner = k
 		}
 	}
@@ -538,8 +542,8 @@ func (m *Neighbours) AppendHead(b []byte) []byte {
 	b = binary.AppendUvarint(b, m.learned)
 	b = append(b, byte(m.manner))
 	for _, t := range m.trials {
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.sum))
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.n))
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.gain))
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.square))
 	}
 	return b
 }
@@ -560,7 +564,7 @@ func (m *Neighbours) LoadHead(b []byte) error {
 	var trials [len(manners)]trial
 	for k := range trials {
 		t := trial{math.Float64frombits(binary.LittleEndian.Uint64(b[16*k:])), math.Float64frombits(binary.LittleEndian.Uint64(b[16*k+8:]))}
-		if !(t.sum >= 0) || !(t.n >= t.sum) || math.IsInf(t.n, 0) {
+		if !(t.square >= 0) || math.IsInf(t.square, 0) || math.IsNaN(t.gain) || math.IsInf(t.gain, 0) {
 			return bad
 		}
 		trials[k] = t

@@ -169,6 +169,7 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags) error {
 	var rows []evaluation.Row
 	runs := &prequentialRuns{}
 	for _, name := range f.models {
+		fmt.Fprintf(c.talk, "%s ...\n", name)
 		some, err := f.evaluate(ctx, name, log, test, reader.Users(), runs)
 		if err != nil {
 			return err

@@ -42,6 +42,10 @@ func TestFormats(t *testing.T) {
 		"events":            {Columns{User: "1", Item: "2", Event: "3", Events: map[string]float64{"pv": 1}}, "u1,i1,pv\nu1,i9,buy\nu1,i2,pv\nu2,i1,pv\n"},
 		"ratings":           {Columns{AtLeast: 4}, "user,item,rating\nu1,i1,4\nu1,i9,3\nu1,i2,5\nu2,i1,4.5\n"},
 		"four columns":      {Columns{}, "u1\ti1\t5\t881250949\nu1\ti2\t3\t881250950\nu2\ti1\t3\t881250951\n"},
+		"colons":            {Columns{}, "u1::i1::5::978300760\nu1::i2::3::978302109\nu2::i1::3::978301968\n"},
+		"time before item":  {Columns{}, "u1,2014-04-07T10:51:09.277Z,i1,0\nu1,2014-04-07T10:54:09.868Z,i2,0\nu2,2014-04-07T10:54:46.998Z,i1,0\n"},
+		"retail rocket":     {Columns{}, "timestamp,visitorid,event,itemid,transactionid\n1433221332117,u1,view,i1,\n1433224214164,u1,view,i2,\n1433221999827,u2,view,i1,\n"},
+		"counted otherwise": {Columns{}, "u1 i1 1\nu1 i2 2\nu2 i1 3\n"},
 		"byte order marked": {Columns{}, "\ufeffuser,item\nu1,i1\nu1,i2\nu2,i1\n"},
 	} {
 		r, err := read(t, x.columns, write(t, x.text))

@@ -207,7 +207,7 @@ type crowd struct {
 	looked int // events when heads was made
 }
 
-const usersKept = 256 // of an item, the latest: enough to tell how alike two are
+const usersKept = 64 // of an item, the first: enough to tell how alike two are
 
 func newCrowd() *crowd { return &crowd{counts: map[models.Item]int{}, users: map[models.Item][]int{}} }
 

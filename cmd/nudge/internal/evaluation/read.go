@@ -155,15 +155,15 @@ func peekLine(in *bufio.Reader) (string, error) {
 	}
 }
 
-// splitter sniffs the separator: a tab, else a comma or semicolon, else blanks.
+// splitter sniffs the separator: a tab, else two colons, a comma, a semicolon or a bar, else blanks.
 func splitter(line string) func(string) []string {
 	if !utf8.ValidString(line) {
 		return strings.Fields
 	}
-	for _, sep := range []string{"\t", ",", ";"} {
+	for _, sep := range []string{"\t", "::", ",", ";", "|"} {
 		if strings.Contains(line, sep) {
 			return func(s string) []string {
-				if sep != "\t" && strings.Contains(s, `"`) {
+				if len(sep) == 1 && sep != "\t" && strings.Contains(s, `"`) {
 					c := csv.NewReader(strings.NewReader(s))
 					c.Comma, c.LazyQuotes = rune(sep[0]), true
 					if fields, err := c.Read(); err == nil {
@@ -231,18 +231,8 @@ func (r *Reader) find(head []string) (w at, header bool, err error) {
 	header = header || slices.ContainsFunc(names, func(n string) bool {
 		return slices.Contains(usual["user"], n) || slices.Contains(usual["item"], n) || slices.Contains(usual["time"], n)
 	})
-	if !header && len(head) <= 4 { // by place
-		for i, x := range []struct {
-			want string
-			to   *int
-		}{{c.User, &w.user}, {c.Item, &w.item}, {c.Time, &w.time}} {
-			if x.want == "" && i < len(head) && i != w.event && i != w.rating {
-				*x.to = i
-			}
-		}
-		if c.Time == "" && len(head) == 4 && c.Event == "" { // user, item, rating or event, time
-			w.time = 3
-		}
+	if !header {
+		w.byPlace(head, c)
 	}
 	if c.Events == nil {
 		w.event = -1
@@ -258,6 +248,43 @@ func (r *Reader) find(head []string) (w at, header bool, err error) {
 		return w, false, fmt.Errorf("which columns hold customer and item? say so with --user and --item, by name or number; the first line has %s", strings.Join(head, ", "))
 	}
 	return w, header, nil
+}
+
+// byPlace guesses the columns of a file without a header: the time is the one that looks like one, customer and item are the first two others.
+func (w *at) byPlace(first []string, c *Columns) {
+	taken := func(i int) bool { return i == w.user || i == w.item || i == w.time || i == w.event || i == w.rating }
+	for i := len(first) - 1; i >= 0 && c.Time == "" && w.time < 0; i-- {
+		if !taken(i) && looksLikeTime(first[i]) {
+			w.time = i
+		}
+	}
+	if c.Time == "" && w.time < 0 && len(first) == 3 && !taken(2) { // counted otherwise, from 0 or 1 on
+		if _, err := parseTime(first[2]); err == nil {
+			w.time = 2
+		}
+	}
+	if len(first) > 4 && (c.User == "" || c.Item == "") {
+		return // too many to guess
+	}
+	for _, x := range []struct {
+		want string
+		to   *int
+	}{{c.User, &w.user}, {c.Item, &w.item}} {
+		for i := 0; i < len(first) && x.want == "" && *x.to < 0; i++ {
+			if !taken(i) {
+				*x.to = i
+			}
+		}
+	}
+}
+
+// looksLikeTime says whether a field is a date, or a number of seconds or milliseconds between 1990 and 2100.
+func looksLikeTime(s string) bool {
+	if x, err := strconv.ParseFloat(s, 64); err == nil {
+		return x > 631e6 && x < 4.1e9 || x > 631e9 && x < 4.1e12
+	}
+	_, err := parseDate(s)
+	return err == nil
 }
 
 func (r *Reader) interaction(fields []string, w at) (x Interaction, ok bool, err error) {
