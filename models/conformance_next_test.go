@@ -349,3 +349,46 @@ func (m *next) load(rows [][]byte) error {
 }
 func (m *next) limit() int                     { return 14 + 8*200 }
 func (m *next) same(row uint32, b []byte) bool { return bytes.Equal(m.row(row), b) }
+
+func init() {
+	subjects["Bandit"] = func() model {
+		m := &bandit{Bandit: models.NewBandit(models.DefaultBandit(4, 2, 3))}
+		m.Touch = m.note
+		return m
+	}
+}
+
+type bandit struct {
+	*models.Bandit
+	ordered
+}
+
+func moment(x example) (features, own []float64) {
+	for a := range 4 {
+		features = append(features, 1, float64((int(x.a)+a)%3)/3)
+	}
+	return features, []float64{1, float64(x.b%5) / 5, float64(x.a%2) - .5}
+}
+func (m *bandit) learn(x example) {
+	if x.item != models.NoItem && good(x) {
+		features, own := moment(x)
+		m.Learn(int(x.item)%4, features, own, float64(x.weight)/8)
+	}
+}
+func (m *bandit) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		features, own := moment(example{a: i, b: i + 1})
+		fmt.Fprintln(&out, m.Chances(features, own))
+	}
+	return out.String()
+}
+func (m *bandit) rows() (out [][]byte) {
+	for n := range uint32(m.Rows()) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	return out
+}
+func (m *bandit) load(rows [][]byte) error       { return loadAll(rows, m.LoadRow) }
+func (m *bandit) limit() int                     { return 8 * (3 + 9) }
+func (m *bandit) same(row uint32, b []byte) bool { return bytes.Equal(m.AppendRow(nil, row), b) }

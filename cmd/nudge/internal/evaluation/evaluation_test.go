@@ -253,3 +253,22 @@ func TestRobot(t *testing.T) {
 		t.Errorf("hr@2 %.4f, with a robot %.4f", without, with)
 	}
 }
+
+func TestBandit(t *testing.T) {
+	for _, name := range Worlds {
+		w := Synthetic(name, 1)
+		w.Moments = w.Moments[:5000]
+		_, constant := BestConstant(w)
+		for seed := range uint64(2) {
+			r := Play(w, NewBanditPolicy(w, seed))
+			again := Play(w, NewBanditPolicy(w, seed))
+			if r.Reward != again.Reward {
+				t.Errorf("%s: reward %v, and %v with the same seed", name, r.Reward, again.Reward)
+			}
+			t.Logf("%s: reward %.3f, regret %.3f; best constant arm %.3f", name, r.Reward, r.Regret, constant)
+			if r.Reward < constant+.3 {
+				t.Errorf("%s: reward %.3f, the best constant arm has %.3f", name, r.Reward, constant)
+			}
+		}
+	}
+}
