@@ -106,7 +106,7 @@ func NewNextItem(opt NextItemOptions) *NextItem {
 		Near:     NewNeighbours(near),
 		Trends:   NewTrending(opt.TrendHalfLifeMS, trendsKept),
 		Again:    NewAgain(),
-		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.03, Decay: 1e-3}),
+		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.03, Decay: 1e-2}),
 	}
 	if opt.Sequence {
 		m.Deep = NewSequence(DefaultSequence())
