@@ -42,8 +42,8 @@ type Recommender struct {
 	Audience      string   `yaml:"audience"` // a condition: only to customers for whom it holds
 	Log           []string `yaml:"log"`      // features published with each decision
 	AtMost        Rate     `yaml:"at_most"`
-	Candidates    []string `yaml:"candidates" allow:"next_item|viewed_together|recently_viewed|trending"` // in the order in which they are taken
-	Always        bool     `yaml:"always"`                                                                // publish also that there is nothing to show
+	Candidates    []string `yaml:"candidates" allow:"next_item|viewed_together|similar_shoppers|recently_viewed|trending"` // in the order in which they are taken
+	Always        bool     `yaml:"always"`                                                                                 // publish also that there is nothing to show
 	Size          int      `yaml:"size" allow:"1..50"`
 	Expires       Duration `yaml:"expires" allow:"1s.."`
 	History       int      `yaml:"history" allow:"1..20"`  // how many of the customer's last items speak

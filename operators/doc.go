@@ -13,6 +13,7 @@
 //	shared.go, results.go           features of items and of all together; windows that are put out when they close
 //	fold.go                         an event's way through state, deciders and lessons
 //	recommend.go coupon.go churn.go the deciders
+//	next.go, request.go             the model of the next item in the stream; a list on request
 //	halflives.go                    what decayed models were learned under
 //	ignore.go                       traffic that is kept out
 //	since.go, standard.go           since when features have been kept; what they are standardised by

@@ -11,8 +11,9 @@ const (
 
 // The sources of candidates, named like the reasons that they give where they give one.
 const (
-	viewedTogether = streams.ReasonViewedTogether
-	trending       = streams.ReasonTrending
-	recentlyViewed = "recently_viewed"
-	nextItem       = "next_item"
+	viewedTogether  = streams.ReasonViewedTogether
+	trending        = streams.ReasonTrending
+	recentlyViewed  = "recently_viewed"
+	nextItem        = "next_item"
+	similarShoppers = streams.ReasonSimilarShoppers
 )

@@ -71,6 +71,18 @@ func (p *Program) askNext(c *Customer, s *scratch, key uint64, nowMS int64) {
 	if s.next == nil {
 		s.next = p.next.NewScratch()
 	}
+	p.next.Rank(s.next, p.nextQuery(c, s, key, nowMS))
+}
+
+// askSimilar gathers what customers like this one met.
+func (p *Program) askSimilar(c *Customer, s *scratch, key uint64, nowMS int64) {
+	q := p.nextQuery(c, s, key, nowMS)
+	s.candidates.Reset()
+	p.next.Near.Score(s.candidates, q.Items, key, nowMS)
+}
+
+// nextQuery is what the customer's last items ask.
+func (p *Program) nextQuery(c *Customer, s *scratch, key uint64, nowMS int64) *models.Query {
 	q := &s.query
 	q.Items, q.TimesMS, q.NowMS, q.Session = q.Items[:0], q.TimesMS[:0], nowMS, key
 	for k := len(c.recent) - 1; k >= 0 && len(q.Items) < nextHistory; k-- {
@@ -79,7 +91,7 @@ func (p *Program) askNext(c *Customer, s *scratch, key uint64, nowMS int64) {
 			q.Items, q.TimesMS = append(q.Items, e.item), append(q.TimesMS, e.atMS)
 		}
 	}
-	p.next.Rank(s.next, q)
+	return q
 }
 
 // whyNext puts what spoke for an item into a reason.

@@ -64,8 +64,11 @@ func Plan(old, now *Config) ([]Change, error) {
 	if a, b := anyHalfLives(old), anyHalfLives(now); a != b && a != (halfLives{}) && b != (halfLives{}) {
 		changes = append(changes, Change{PlanChanged, "models", "another half-life: what was learned under the one before is forgotten"})
 	}
-	if learnsTogether(now) && !learnsTogether(old) {
+	if learns(now, viewedTogether) && !learns(old, viewedTogether) {
 		changes = append(changes, Change{PlanNew, "models.viewed_together", "nothing was learned for it yet"})
+	}
+	if learns(now, nextItem, similarShoppers) && !learns(old, nextItem, similarShoppers) {
+		changes = append(changes, Change{PlanNew, "models.next_item", "nothing was learned for it yet"})
 	}
 	if old.Timezone != now.Timezone {
 		changes = append(changes, Change{PlanChanged, "timezone", fmt.Sprintf("%s to %s: days and weeks of calendar windows and of budgets begin at another time", old.Timezone, now.Timezone)})
@@ -84,10 +87,13 @@ func anyHalfLives(c *Config) (h halfLives) {
 	return h
 }
 
-func learnsTogether(c *Config) bool {
+// learns says whether some recommender takes candidates of one of the sources.
+func learns(c *Config, sources ...string) bool {
 	for _, r := range c.Recommenders {
-		if slices.Contains(r.Candidates, viewedTogether) {
-			return true
+		for _, source := range sources {
+			if slices.Contains(r.Candidates, source) {
+				return true
+			}
 		}
 	}
 	return false

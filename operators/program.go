@@ -136,7 +136,7 @@ func (p *Program) addRecommenders() error {
 		p.recommenders = append(p.recommenders, x)
 		p.learnsTogether = p.learnsTogether || slices.Contains(r.Candidates, viewedTogether)
 		p.learnsTrends = p.learnsTrends || slices.Contains(r.Candidates, trending)
-		p.learnsNext = p.learnsNext || slices.Contains(r.Candidates, nextItem)
+		p.learnsNext = p.learnsNext || slices.Contains(r.Candidates, nextItem) || slices.Contains(r.Candidates, similarShoppers)
 	}
 	switch {
 	case p.learnsNext:

@@ -167,6 +167,15 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 			for _, x := range top {
 				show(x.Item, scale*float64(x.Score), streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
 			}
+		case similarShoppers:
+			p.askSimilar(c, s, a.key, now)
+			top, scale := s.candidates.Top(a.size, keep), 1.0
+			if chosen > 0 && len(top) > 0 {
+				scale = best / float64(top[0].Score)
+			}
+			for _, x := range top {
+				show(x.Item, scale*float64(x.Score), streams.Reason{Code: streams.ReasonSimilarShoppers, Weight: round(x.Weight)})
+			}
 		case recentlyViewed:
 			for k, i := range s.history {
 				show(i, best/float64(k+1), streams.Reason{Code: streams.ReasonRecentView})

@@ -361,7 +361,7 @@ func fitting(name string) string {
 func (k checker) recommender(key string, r operators.Recommender, limits operators.Limits) {
 	k.moment(key+".when", &r.When)
 	if len(r.Candidates) == 0 {
-		k.report(key+".candidates", "an empty list", "want at least one of next_item, viewed_together, recently_viewed, trending", "")
+		k.report(key+".candidates", "an empty list", "want at least one of next_item, viewed_together, similar_shoppers, recently_viewed, trending", "")
 	}
 	for i, c := range r.Candidates {
 		if slices.Contains(r.Candidates[:i], c) {
