@@ -50,8 +50,8 @@ func (c *cli) benchCommand() *cobra.Command {
 Throughput: so many simulated events are written to Kafka, then processed to their end. With embedded brokers their work is
 part of the CPU time. Latency: events come at a rate; for each decision it is the time from its event's append in Kafka
 (by the broker's clock, in whole milliseconds) to its arrival at a subscriber on NATS. Beside it stands a pass-through, with
-the same fetcher and publisher and no engine, measured before the engine in the same way, and what a customer's profile takes on
-request meanwhile. The first fifth is warm-up.`,
+the same fetcher and publisher and no engine, measured before the engine in the same way, and what a customer's profile
+and a list take on request meanwhile. The first fifth is warm-up.`,
 		Example: `  nudge bench
   nudge bench --kafka localhost:9092 --nats nats://localhost:4222 --events 4000000 --rate 20000 --for 60s
   nudge bench --events 0 --rate 5000 --json`,
@@ -97,8 +97,9 @@ type latencyResult struct {
 	Seconds     float64   `json:"seconds"`
 	PassThrough quantiles `json:"pass_through"`
 	Engine      quantiles `json:"engine"`
-	Profile     quantiles `json:"profile"` // a customer's profile on request, meanwhile
-	Missed      int64     `json:"missed"`  // decisions that could not be measured
+	Profile     quantiles `json:"profile"`   // a customer's profile on request, meanwhile
+	Recommend   quantiles `json:"recommend"` // a list on request, meanwhile; nothing where the pipeline has no recommender
+	Missed      int64     `json:"missed"`    // decisions that could not be measured
 }
 
 // quantiles are in milliseconds.
@@ -348,7 +349,7 @@ func (s *stand) engine(ctx context.Context, l *latencyResult) (err error) {
 	fmt.Fprintf(s.talk, "latency: engine, %v events/s for %v\n", l.Rate, s.flags.span)
 	var h latency.Histogram
 	var appends *latency.Appends
-	var asked profiles
+	var asked requests
 	stopServing, err := r.serve(s.log)
 	if err != nil {
 		return err
@@ -369,18 +370,19 @@ func (s *stand) engine(ctx context.Context, l *latencyResult) (err error) {
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return appends.Run(ctx) })
 			group.Go(func() error { return receive(ctx, r.stream, appends, &asked) })
-			group.Go(func() error { return asked.run(ctx, backend, r.config.App) })
+			group.Go(func() error { return asked.run(ctx, backend, r.config.App, len(r.config.Deciders.Recommenders) > 0) })
 			return group.Wait()
 		})
 	if err != nil {
 		return err
 	}
-	l.Engine, l.Profile, l.Missed = quantilesOf(&h), quantilesOf(&asked.taken), appends.Missed()
+	l.Engine, l.Missed = quantilesOf(&h), appends.Missed()
+	l.Profile, l.Recommend = quantilesOf(&asked.profiles), quantilesOf(&asked.recommending)
 	return nil
 }
 
 // receive takes decisions as a subscriber.
-func receive(ctx context.Context, stream *nats.Stream, appends *latency.Appends, asked *profiles) error {
+func receive(ctx context.Context, stream *nats.Stream, appends *latency.Appends, asked *requests) error {
 	err := stream.Tail(ctx, stream.DecisionFilter("", "", ""), nats.From{}, func(m nats.Stored) error {
 		at := time.Now()
 		d, err := streams.ParseDecision(m.Data)
@@ -457,7 +459,10 @@ func (r *benchResult) print(w io.Writer) error {
 		for _, row := range []struct {
 			name string
 			q    quantiles
-		}{{"pass-through", l.PassThrough}, {"engine", l.Engine}, {"profile on request", l.Profile}} {
+		}{{"pass-through", l.PassThrough}, {"engine", l.Engine}, {"profile on request", l.Profile}, {"list on request", l.Recommend}} {
+			if row.q.Count == 0 {
+				continue
+			}
 			fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t\n", row.name, row.q.P50, row.q.P90, row.q.P99, row.q.P999, row.q.Max, row.q.Count)
 		}
 		if err := t.Flush(); err != nil {
