@@ -45,6 +45,7 @@ type Recommender struct {
 	Candidates    []string `yaml:"candidates" allow:"next_item|viewed_together|similar_shoppers|recently_viewed|trending"` // in the order in which they are taken
 	Always        bool     `yaml:"always"`                                                                                 // publish also that there is nothing to show
 	Size          int      `yaml:"size" allow:"1..50"`
+	PerCategory   int      `yaml:"per_category" allow:"0..50"` // at most so many items of one first category in a list; 0: any number
 	Expires       Duration `yaml:"expires" allow:"1s.."`
 	History       int      `yaml:"history" allow:"1..20"`  // how many of the customer's last items speak
 	HalfLife      Duration `yaml:"half_life" allow:"1h.."` // of what is viewed together; the same for all recommenders

@@ -181,6 +181,11 @@ func (p *Program) Category(item string) string {
 	if i == models.NoItem {
 		return ""
 	}
+	return p.firstCategory(i)
+}
+
+// firstCategory is that of an item that has its row; "" for none.
+func (p *Program) firstCategory(i models.Item) string {
 	first, _, _ := strings.Cut(p.catalog.rows[i.Row()].categories, "\n")
 	return first
 }

@@ -43,6 +43,7 @@ type scratch struct {
 	next        *models.NextItemScratch
 	query       models.Query
 	apart       []models.Item // before, without the lesson's item
+	shown       []string      // first categories of the items in the list, where they are capped
 	history     []models.Item
 	decision    streams.Decision
 	reasons     []streams.Reason

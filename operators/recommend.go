@@ -142,6 +142,10 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 		return !out
 	}
 	s.reserve(a.size)
+	want := a.size // candidates of a source: some may be one too many of their category
+	if r.PerCategory > 0 {
+		want *= 8
+	}
 	last := 1.0 // score of the last one shown
 	for _, from := range r.Candidates {
 		chosen, best := len(d.Items), last
@@ -149,18 +153,25 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 			if len(d.Items) == a.size || !keep(i) {
 				return
 			}
-			id := p.catalog.id(i)
+			id, category := p.catalog.id(i), ""
+			if r.PerCategory > 0 {
+				category = p.firstCategory(i)
+				if category != "" && s.shownOf(category) >= r.PerCategory {
+					return
+				}
+			}
 			if slices.ContainsFunc(d.Items[:chosen], func(x streams.DecisionItem) bool { return x.ID == id }) {
 				return
 			}
 			last = round(float32(score))
 			s.show(id, last, why)
+			s.shown = append(s.shown, category)
 		}
 		switch from {
 		case viewedTogether:
 			s.candidates.Reset()
 			p.together.Score(s.candidates, s.history, now)
-			top, scale := s.candidates.Top(a.size, keep), 1.0
+			top, scale := s.candidates.Top(want, keep), 1.0
 			if chosen > 0 && len(top) > 0 {
 				scale = best / float64(top[0].Score)
 			}
@@ -169,7 +180,7 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 			}
 		case similarShoppers:
 			p.askSimilar(c, s, a.key, now)
-			top, scale := s.candidates.Top(a.size, keep), 1.0
+			top, scale := s.candidates.Top(want, keep), 1.0
 			if chosen > 0 && len(top) > 0 {
 				scale = best / float64(top[0].Score)
 			}
@@ -182,7 +193,7 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 			}
 		case nextItem:
 			p.askNext(c, s, a.key, now)
-			top, scale := s.next.Top(a.size, keep), 1.0
+			top, scale := s.next.Top(want, keep), 1.0
 			if chosen > 0 && len(top) > 0 {
 				scale = best / float64(top[0].Score)
 			}
@@ -220,13 +231,23 @@ func (c *Customer) unwanted(hash, page uint64, boughtSinceMS int64) (cause int, 
 	return 0, false
 }
 
+// shownOf counts the items of a category that are in the list.
+func (s *scratch) shownOf(category string) (n int) {
+	for _, x := range s.shown {
+		if x == category {
+			n++
+		}
+	}
+	return n
+}
+
 // reserve makes room for n items with a reason each.
 func (s *scratch) reserve(n int) {
 	if cap(s.reasons) < n {
 		s.reasons = make([]streams.Reason, 0, n)
 		s.decision.Items = make([]streams.DecisionItem, 0, n)
 	}
-	s.reasons = s.reasons[:0]
+	s.reasons, s.shown = s.reasons[:0], s.shown[:0]
 }
 
 // show adds an item to the scratch's decision; reserve made the room.
