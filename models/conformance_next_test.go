@@ -299,10 +299,11 @@ func (m *next) row(n uint32) []byte {
 	fmt.Sscan(m.names[n], &part, &row)
 	switch part {
 	case "head":
-		if b := m.AppendHead(nil); b[0] != 0 || len(b) > 1 {
-			return b
+		b := m.AppendHead(nil)
+		if bytes.Equal(b, models.NewNextItem(models.DefaultNextItem()).AppendHead(nil)) {
+			return nil
 		}
-		return nil
+		return b
 	case "near":
 		b := m.Near.AppendHead(nil)
 		if bytes.Equal(b, models.NewNeighbours(models.DefaultNeighbours()).AppendHead(nil)) {

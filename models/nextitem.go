@@ -10,10 +10,10 @@ import (
 // NextItem says which items come next. It gathers the candidates of several sources and ranks them by how what the sources say, the
 // session's own repeats and what is popular have come true so far.
 //
-//	log P(c) = log Σ_s share_s(c) + Σ weights of c's features + const
+//	log P(c) = log Σ_s w_s share_s(c) + Σ weights of c's features + const
 //
 // where share_s(c) is source s's score of c as a part of the scores of all its candidates: a plain blend, which is all there is before
-// anything was learned. The features are buckets of each source's score and rank, alone and crossed with each other, with the place of the
+// anything was learned, and whose weights w_s are learned too. The features are buckets of each source's score and rank, alone and crossed with each other, with the place of the
 // candidate in the session, how often it was met there, how long ago, and with what followed what.
 type NextItem struct {
 	Together *CoOccurrence
@@ -24,6 +24,44 @@ type NextItem struct {
 	Ranker   *Ranker
 	Deep     *Sequence // nil: without
 	learned  uint64    // items that came after others
+	blend    blend
+}
+
+// blend are the weights of the sources in the plain blend: a mixture of what each says, learned by online expectation maximisation
+// (Cappé, Moulines 2009). It starts as set, and settles as examples come.
+type blend struct {
+	weight [voices]float64
+	seen   float64 // examples, up to blendMost
+}
+
+const (
+	blendPrior = 100  // examples' worth of the weights at the start
+	blendMost  = 5000 // examples after which older ones fade
+)
+
+func newBlend() blend {
+	return blend{weight: [voices]float64{VoiceTrending: 0.02, VoiceTogether: 0.38, VoiceNear: 0.38, VoiceSession: 0.12, VoiceSequence: 0.1}, seen: blendPrior}
+}
+
+// learn takes in what the sources said of the item that came.
+func (b *blend) learn(parts *[voices]float32) {
+	sum := 0.0
+	for v, w := range b.weight {
+		sum += float64(w * float64(parts[v]))
+	}
+	if sum <= 0 {
+		return
+	}
+	b.seen = min(b.seen+1, blendMost)
+	rate, all := 1/b.seen, 0.0
+	for v := range b.weight {
+		b.weight[v] = float64((1-rate)*b.weight[v]) + float64(rate*float64(b.weight[v]*float64(parts[v])))/sum
+		b.weight[v] = max(b.weight[v], 1e-3) // nobody falls silent for good
+		all += b.weight[v]
+	}
+	for v := range b.weight {
+		b.weight[v] /= all
+	}
 }
 
 // NextItemScratch is what one goroutine needs to rank.
@@ -40,22 +78,29 @@ type NextItemScratch struct {
 type says struct {
 	near, together, follow, deep     float32
 	nearRank, togetherRank, deepRank int
-	share                            float32 // in the blend
-	loudest                          float32 // of the sources' parts in share
-	voice                            Voice   // the source of it
-	with                             Item    // the item of the query that it speaks for
-	place                            int     // among the query's different items, the latest 1; 0: not there
-	times                            int     // in the query
-	sinceMS                          int64   // it was met there last
-	followed                         int     // times it came right after the query's last item before
+	parts                            [voices]float32 // of each source: the score as a part of all its candidates'
+	with                             [voices]Item    // the item of the query that it speaks for
+	voice                            Voice           // the source that counts most in the blend
+	place                            int             // among the query's different items, the latest 1; 0: not there
+	times                            int             // in the query
+	sinceMS                          int64           // it was met there last
+	followed                         int             // times it came right after the query's last item before
 }
 
-// hear takes in a source's part in the blend.
-func (x *says) hear(part float32, voice Voice, with Item) {
-	x.share += part
-	if part > x.loudest {
-		x.loudest, x.voice, x.with = part, voice, with
+// hear takes in a source's part.
+func (x *says) hear(part float32, voice Voice, with Item) { x.parts[voice], x.with[voice] = part, with }
+
+// share is a candidate's chance in the blend.
+func (b *blend) share(x *says) float32 {
+	sum, loudest := 0.0, 0.0
+	for v, w := range b.weight {
+		part := float64(w * float64(x.parts[v]))
+		sum += part
+		if part > loudest {
+			loudest, x.voice = part, Voice(v)
+		}
 	}
+	return float32(sum)
 }
 
 // Voice is a source of candidates.
@@ -63,11 +108,12 @@ type Voice uint8
 
 // The sources.
 const (
-	VoiceTrending Voice = iota // in demand; of candidates that no other source speaks for
+	VoiceTrending Voice = iota // in demand
 	VoiceTogether              // met together with an item of the query
 	VoiceNear                  // met in sessions like this one
 	VoiceSession               // met in the session before
 	VoiceSequence              // the sequence model
+	voices
 )
 
 // The bounds of what is asked and learned, tuned on the training part of rsc15_sample and the validation items of beauty.
@@ -101,6 +147,7 @@ func NewNextItem(opt NextItemOptions) *NextItem {
 	near := DefaultNeighbours()
 	near.HalfLifeMS = opt.HalfLifeMS / 2
 	m := &NextItem{
+		blend:    newBlend(),
 		Together: NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: opt.HalfLifeMS, Neighbours: 200, Gap: 0.8, Backward: 0.25, History: 0.7}),
 		Follow:   NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: opt.HalfLifeMS, Neighbours: 48, Gap: 1, Backward: 0, History: 0.2}),
 		Near:     NewNeighbours(near),
@@ -133,6 +180,7 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 			m.rank(s, q)
 			if at, fresh := s.union.place(item); !fresh {
 				m.Ranker.Learn(&s.slate, at, 1)
+				m.blend.learn(&s.says[at].parts)
 			}
 		}
 		if m.Deep != nil {
@@ -155,15 +203,29 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 }
 
 // AppendHead appends the encoding of what belongs to no part.
-func (m *NextItem) AppendHead(b []byte) []byte { return binary.AppendUvarint(b, m.learned) }
+func (m *NextItem) AppendHead(b []byte) []byte {
+	b = binary.AppendUvarint(b, m.learned)
+	for _, x := range append(m.blend.weight[:], m.blend.seen) {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x))
+	}
+	return b
+}
 
 // LoadHead is the inverse of AppendHead.
 func (m *NextItem) LoadHead(b []byte) error {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || size != len(b) {
+	if size <= 0 || len(b) != size+8*(int(voices)+1) {
 		return fmt.Errorf("models: next item: %d bytes are no head", len(b))
 	}
-	m.learned = n
+	var x [voices + 1]float64
+	for k := range x {
+		x[k] = math.Float64frombits(binary.LittleEndian.Uint64(b[size+8*k:]))
+		if !(x[k] >= 0) || math.IsInf(x[k], 0) {
+			return fmt.Errorf("models: next item: a weight of the blend is %v", x[k])
+		}
+	}
+	m.learned, m.blend.seen = n, x[voices]
+	copy(m.blend.weight[:], x[:])
 	return nil
 }
 
@@ -189,10 +251,14 @@ func (s *NextItemScratch) Top(n int, keep func(Item) bool) []Candidate { return 
 // Why says which source spoke loudest for a candidate of Rank's, and for which item of the query, NoItem for none.
 func (s *NextItemScratch) Why(i Item) (Voice, Item) {
 	at, fresh := s.union.place(i)
-	if fresh || at < 0 || s.says[at].loudest == 0 {
+	if fresh || at < 0 {
 		return VoiceTrending, NoItem
 	}
-	return s.says[at].voice, s.says[at].with
+	x := &s.says[at]
+	if x.parts[x.voice] == 0 {
+		return VoiceTrending, NoItem
+	}
+	return x.voice, x.with[x.voice]
 }
 
 // Forget empties an item's rows: it is gone.
@@ -233,10 +299,7 @@ func (m *NextItem) rank(s *NextItemScratch, q *Query) {
 	for c := range s.says {
 		x, i := &s.says[c], s.union.found[c].Item
 		trend := float32(m.Trends.Share(i))
-		if x.place > 0 {
-			x.hear(.2/float32(x.place), VoiceSession, i)
-		}
-		share := x.share + 1e-3 + float32(.002*trend)
+		share := m.blend.share(x) + 1e-3
 		s.slate.Base = append(s.slate.Base, float32(Log(float64(share))))
 		again := 0
 		if x.place > 0 {
@@ -257,7 +320,7 @@ func (m *NextItem) gather(s *NextItemScratch, q *Query) (support float32) {
 		if sum <= 0 {
 			return 1, 0
 		}
-		return top[0].Score, .5 / sum
+		return top[0].Score, 1 / sum
 	}
 	s.source.Reset()
 	m.Together.Score(s.source, s.items, q.NowMS)
@@ -294,12 +357,23 @@ func (m *NextItem) gather(s *NextItemScratch, q *Query) (support float32) {
 			x.sinceMS = q.NowMS - q.TimesMS[k]
 		}
 	}
+	places := float32(0)
+	for k := range s.items {
+		places += 1 / float32(k+1)
+	}
 	for k, i := range s.items {
-		s.of(i).place = k + 1
+		x := s.of(i)
+		x.place = k + 1
+		x.hear(1/(float32(k+1)*places), VoiceSession, i)
 	}
 	trending := m.Trends.Top()
-	for _, i := range trending[:min(len(trending), trendingToo)] {
-		s.of(i)
+	trending = trending[:min(len(trending), trendingToo)]
+	demand := float32(0)
+	for _, i := range trending {
+		demand += float32(m.Trends.Share(i))
+	}
+	for _, i := range trending {
+		s.of(i).hear(float32(m.Trends.Share(i))/demand, VoiceTrending, NoItem)
 	}
 	if m.Deep != nil && m.Deep.Ask(s.deep, q) {
 		m.gatherDeep(s)
@@ -329,7 +403,7 @@ func (m *NextItem) gatherDeep(s *NextItemScratch) {
 	}
 	for _, c := range top {
 		x := s.of(c.Item)
-		x.hear(.5*x.deep/sum, VoiceSequence, NoItem)
+		x.hear(x.deep/sum, VoiceSequence, NoItem)
 	}
 }
 
