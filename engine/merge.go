@@ -182,7 +182,10 @@ func (s *shard) foldMessage(m *message) {
 // erase removes everything that is known of c, leaves a tombstone and has the decisions purged.
 func (s *shard) erase(c *customer) {
 	count(&s.counts.Named, "erased")
+	e := s.engine
+	e.program.Erase(s.scratch, e.customerHash(c.key))
 	for _, anon := range c.anons {
+		e.program.Erase(s.scratch, e.customerHash("a"+anon))
 		s.eraseAnon(anon, c.id())
 		s.erased = append(s.erased, anon)
 		s.tombstones = append(s.tombstones, "a"+anon)

@@ -29,6 +29,9 @@ type Program interface {
 	// Merge takes the state of an anonymous customer into that of the known one. Its law (associative, the empty state is
 	// its identity, bounded) is checked by the tests of package operators.
 	Merge(into, from State)
+	// Erase is called when a customer is erased, with their hash as of Turn.CustomerHash: what shared state holds of them by name is to be gone after
+	// the next Learn. The state itself is the engine's to drop.
+	Erase(scratch any, hash uint64)
 	// Grant is called at the end of an epoch, one proposal after the other in (shard, position, ordinal) order, after all
 	// shards have folded. It decides by shared state (budgets) whether the proposed decision is shown or withheld, edits
 	// p.Decision accordingly, and writes what follows from that to the customer's state. t.State is nil if the customer was erased

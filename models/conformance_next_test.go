@@ -139,6 +139,9 @@ type near struct {
 
 func (m *near) learn(x example) {
 	if good(x) {
+		if x.weight == 7 {
+			m.Erase(uint64(x.b) + 1)
+		}
 		m.Learn(uint64(x.a)+1, x.item, x.atMS)
 		m.note(0)
 	}

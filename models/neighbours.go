@@ -449,6 +449,20 @@ func (m *Neighbours) Forget(row uint32) {
 	m.items[row] = visitors{}
 }
 
+// Erase forgets a session.
+func (m *Neighbours) Erase(key uint64) {
+	in := m.open[key]
+	if in == 0 {
+		return
+	}
+	slot := uint32(in) % uint32(m.opt.Sessions)
+	if m.TouchSession != nil {
+		m.TouchSession(slot)
+	}
+	delete(m.open, key)
+	m.sessions[slot] = session{}
+}
+
 // AppendSession appends the canonical encoding of a session's row; nothing if it is empty.
 func (m *Neighbours) AppendSession(b []byte, row uint32) []byte {
 	if int(row) >= len(m.sessions) || m.sessions[row].n == 0 {

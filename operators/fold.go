@@ -30,9 +30,10 @@ type scratch struct {
 	fresh    []string         // ids of items that have no row yet
 	samples  []models.Moments // of what is standardised
 	night    night
-	notes    []note  // events for the features of what customers share
-	gaps     []int64 // between purchases, ms
-	redeemed []int   // numbers of budgets
+	notes    []note   // events for the features of what customers share
+	gaps     []int64  // between purchases, ms
+	redeemed []int    // numbers of budgets
+	erased   []uint64 // keys of customers
 
 	idleMS      int64 // how long the customer had been away before the event
 	facts       facts // of the condition being asked
@@ -255,6 +256,10 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		for _, gap := range s.gaps {
 			p.rhythm.Learn(gap)
 		}
+		for _, key := range s.erased { // after the lessons: they may be the customer's
+			p.next.Near.Erase(key)
+		}
+		s.erased = s.erased[:0]
 		for _, budget := range s.redeemed {
 			p.budgets.redeem(budget)
 		}

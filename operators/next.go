@@ -129,3 +129,9 @@ func (p *Program) learnNext(s *scratch, l *lesson, item models.Item, before []mo
 	p.touchNext()
 	p.next.Learn(p.learning, item, q, l.atMS, l.weight)
 }
+
+// Erase notes that a customer was erased, for Learn.
+func (p *Program) Erase(x any, hash uint64) {
+	s := x.(*scratch)
+	s.erased = append(s.erased, customerKey(hash))
+}

@@ -179,6 +179,9 @@ func (d *Diary) decide(t *engine.Turn, name string, why streams.Reason) {
 
 const minute = 60_000
 
+// Erase has nothing to forget: a diary's shared state names nobody.
+func (d *Diary) Erase(any, uint64) {}
+
 // Visit puts out what is noted.
 func (d *Diary) Visit(t *engine.Turn, atMS int64) {
 	s := t.State.(*State)
