@@ -28,7 +28,7 @@ func init() {
 		return m
 	}
 	subjects["Neighbours"] = func() model {
-		m := &near{Neighbours: models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})}
+		m := &near{Neighbours: models.NewNeighbours(models.NeighboursOptions{Sessions: sessionsInTests, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})}
 		m.TouchItem = func(row uint32) { m.note(1 + row) }
 		m.TouchSession = func(row uint32) { m.note(1 + itemsInTests + row) }
 		return m
@@ -40,7 +40,7 @@ func init() {
 	}
 	subjects["NextItem"] = func() model {
 		m := &next{NextItem: models.NewNextItem(models.DefaultNextItem())}
-		m.Near = models.NewNeighbours(models.NeighboursOptions{Sessions: 8, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})
+		m.Near = models.NewNeighbours(models.NeighboursOptions{Sessions: sessionsInTests, PerItem: 3, Nearest: 4, HalfLifeMS: 3600_000})
 		m.s = m.NewScratch()
 		m.announce()
 		return m
@@ -161,7 +161,7 @@ func (m *near) rows() [][]byte {
 	for n := range uint32(itemsInTests) {
 		out = append(out, m.AppendItem(nil, n))
 	}
-	for n := range uint32(m.Sessions()) {
+	for n := range uint32(sessionsInTests) {
 		out = append(out, m.AppendSession(nil, n))
 	}
 	return out
@@ -264,7 +264,10 @@ func (m *next) number(part string, row uint32) uint32 {
 	return n
 }
 
-const ranksInTests = 64 // rows of the ranker
+const (
+	ranksInTests    = 64 // rows of the ranker
+	sessionsInTests = 8
+)
 
 func (m *next) announce() {
 	m.parts = map[string]uint32{}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
 )
 
 // NextItem says which items come next. It gathers the candidates of several sources and ranks them by how what the sources say, the
@@ -13,8 +12,8 @@ import (
 //	log P(c) = log Σ_s w_s share_s(c) + Σ weights of c's features + const
 //
 // where share_s(c) is source s's score of c as a part of the scores of all its candidates: a plain blend, which is all there is before
-// anything was learned, and whose weights w_s are learned too. The features are buckets of each source's score and rank, alone and crossed with each other, with the place of the
-// candidate in the session, how often it was met there, how long ago, and with what followed what.
+// anything was learned, and whose weights w_s are learned too. The features are buckets of each source's score and rank, alone and crossed
+// with each other, with the place of the candidate in the session, how often it was met there, how long ago, and with what followed what.
 type NextItem struct {
 	Together *CoOccurrence
 	Follow   *CoOccurrence // one item after another
@@ -25,43 +24,6 @@ type NextItem struct {
 	Deep     *Sequence // nil: without
 	learned  uint64    // items that came after others
 	blend    blend
-}
-
-// blend are the weights of the sources in the plain blend: a mixture of what each says, learned by online expectation maximisation
-// (Cappé, Moulines 2009). It starts as set, and settles as examples come.
-type blend struct {
-	weight [voices]float64
-	seen   float64 // examples, up to blendMost
-}
-
-const (
-	blendPrior = 100  // examples' worth of the weights at the start
-	blendMost  = 5000 // examples after which older ones fade
-)
-
-func newBlend() blend {
-	return blend{weight: [voices]float64{VoiceTrending: 0.02, VoiceTogether: 0.38, VoiceNear: 0.38, VoiceSession: 0.12, VoiceSequence: 0.1}, seen: blendPrior}
-}
-
-// learn takes in what the sources said of the item that came.
-func (b *blend) learn(parts *[voices]float32) {
-	sum := 0.0
-	for v, w := range b.weight {
-		sum += float64(w * float64(parts[v]))
-	}
-	if sum <= 0 {
-		return
-	}
-	b.seen = min(b.seen+1, blendMost)
-	rate, all := 1/b.seen, 0.0
-	for v := range b.weight {
-		b.weight[v] = float64((1-rate)*b.weight[v]) + float64(rate*float64(b.weight[v]*float64(parts[v])))/sum
-		b.weight[v] = max(b.weight[v], 1e-3) // nobody falls silent for good
-		all += b.weight[v]
-	}
-	for v := range b.weight {
-		b.weight[v] /= all
-	}
 }
 
 // NextItemScratch is what one goroutine needs to rank.
@@ -178,7 +140,7 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 	if len(q.Items) > 0 {
 		if m.learned++; m.learned <= rankAlways || m.learned%rankEvery == 0 {
 			m.rank(s, q)
-			if at, fresh := s.union.place(item); !fresh {
+			if at, fresh := s.union.place(item); !fresh && at >= 0 {
 				m.Ranker.Learn(&s.slate, at, 1)
 				m.blend.learn(&s.says[at].parts)
 			}
@@ -406,156 +368,3 @@ func (m *NextItem) gatherDeep(s *NextItemScratch) {
 		x.hear(x.deep/sum, VoiceSequence, NoItem)
 	}
 }
-
-// visit is what a query's features have in common.
-type visit struct {
-	length   int // bucket of the different items
-	dwell    int // bucket of the time before the last, from 1; 0: it is the first
-	run      int // times the last item was met in a row at the end
-	same     int // items met again at once
-	back     int // items met again after others
-	strength float32
-}
-
-func readVisit(s *NextItemScratch, q *Query) visit {
-	x := visit{run: 1, length: lengthBucket(len(s.items))}
-	for k := 0; k+1 < len(q.Items); k++ {
-		if q.Items[k] == q.Items[k+1] {
-			x.same++
-			if x.run == k+1 {
-				x.run++
-			}
-			continue
-		}
-		for _, i := range q.Items[k+2:] {
-			if i == q.Items[k] {
-				x.back++
-				break
-			}
-		}
-	}
-	for k := len(q.Items) - 1; k > 0; k-- {
-		if q.Items[k] == q.Items[0] && q.Items[k-1] != NoItem {
-			s.of(q.Items[k-1]).followed++
-		}
-	}
-	if len(q.TimesMS) > 1 {
-		x.dwell = timeBucket(q.TimesMS[0]-q.TimesMS[1]) + 1
-	}
-	x.run, x.same, x.back = min(x.run, 3), min(x.same, 3), min(x.back, 3)
-	return x
-}
-
-// features appends the numbers of a candidate's features: one of each kind.
-func (x *says) features(to []uint32, s *visit, trend, again int, deep bool) []uint32 {
-	f := features{to: to}
-	place := min(x.place, 9)
-	near, together, follow := scoreBucket(x.near), scoreBucket(x.together), scoreBucket(x.follow)
-	nearRank, togetherRank := rankBucket(x.nearRank), rankBucket(x.togetherRank)
-	f.add(20, near)
-	f.add(12, nearRank)
-	f.add(20, together)
-	f.add(12, togetherRank)
-	f.cross(10, near/2, 10, together/2)
-	f.cross(10, place, 8, s.length)
-	f.cross(10, place, 4, min(x.times, 3))
-	f.cross(10, place, 20, near)
-	f.cross(10, place, 20, together)
-	f.cross(10, place, 16, timeBucket(x.sinceMS))
-	f.cross(10, place, 16, s.dwell)
-	f.cross(20, trend, 4, min(s.length, 3))
-	f.cross(20, near, 8, s.length)
-	f.cross(12, nearRank, 16, strengthBucket(s.strength))
-	f.cross(12, nearRank, 12, togetherRank)
-	f.cross(20, follow, 8, s.length)
-	f.cross(10, follow/2, 10, near/2)
-	f.cross(40, place*4+s.run, 4, s.same)
-	f.cross(40, place*4+s.back, 8, s.length)
-	f.cross(40, place*4+s.run, 4, s.back)
-	f.cross(40, place*4+min(x.followed, 3), 4, s.run)
-	f.cross(10, place, 16, again)
-	f.cross(16, again, 8, s.length)
-	if deep {
-		score, rank := scoreBucket(x.deep), rankBucket(x.deepRank)
-		f.cross(20, score, 8, s.length)
-		f.cross(12, rank, 12, nearRank)
-		f.cross(10, score/2, 10, near/2)
-		f.cross(10, place, 20, score)
-	}
-	return f.to
-}
-
-// nextWidth is how many kinds there are.
-func nextWidth(deep bool) int {
-	if deep {
-		return 27
-	}
-	return 23
-}
-
-const nextFeatures = 4096 // more than all kinds together have
-
-// features numbers what holds of a candidate, each kind in a range of its own.
-type features struct {
-	to   []uint32
-	from uint32
-}
-
-func (f *features) add(of, n int) {
-	f.to = append(f.to, f.from+uint32(n))
-	f.from += uint32(of)
-}
-
-func (f *features) cross(of1, n1, of2, n2 int) { f.add(of1*of2, n1*of2+n2) }
-
-// scoreBucket buckets a part of the best by halves of powers of two: 0 for nothing, 19 for the best.
-func scoreBucket(x float32) int { return min(max(19+halvings(x), 0), 19) }
-
-// strengthBucket buckets any score by powers of two into 0 to 15, with 1 in 12.
-func strengthBucket(x float32) int { return min(max(12+halvings(x)>>1, 0), 15) }
-
-// halvings is the floor of 2·log2(x), a large negative number for nothing.
-func halvings(x float32) int {
-	if !(x > 0) {
-		return -1000
-	}
-	fraction, exponent := math.Frexp(float64(x))
-	n := 2 * (exponent - 1)
-	if fraction >= math.Sqrt2/2 {
-		n++
-	}
-	return n
-}
-
-func rankBucket(n int) int {
-	switch {
-	case n <= 5:
-		return n
-	case n <= 7:
-		return 6
-	case n <= 10:
-		return 7
-	case n <= 15:
-		return 8
-	case n <= 20:
-		return 9
-	case n <= 40:
-		return 10
-	}
-	return 11
-}
-
-func lengthBucket(n int) int {
-	switch {
-	case n <= 4:
-		return n
-	case n <= 6:
-		return 5
-	case n <= 9:
-		return 6
-	}
-	return 7
-}
-
-// timeBucket buckets a duration by powers of two from a second on, into 0 to 14.
-func timeBucket(ms int64) int { return min(bits.Len64(uint64(max(ms, 0)/1000)), 14) }
