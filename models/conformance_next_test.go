@@ -276,7 +276,7 @@ func (m *next) announce() {
 	}
 	m.number("head", 0)
 	m.number("near", 0)
-	for _, part := range []string{"together", "follow", "trends", "again", "items", "sessions"} {
+	for _, part := range []string{"together", "trends", "again", "items", "sessions"} {
 		for row := range uint32(itemsInTests) {
 			m.number(part, row)
 		}
@@ -284,7 +284,7 @@ func (m *next) announce() {
 	for row := range uint32(ranksInTests) {
 		m.number("ranker", row)
 	}
-	m.Together.Touch, m.Follow.Touch, m.Trends.Touch, m.Again.Touch, m.Ranker.Touch = touch("together"), touch("follow"), touch("trends"), touch("again"), touch("ranker")
+	m.Together.Touch, m.Trends.Touch, m.Again.Touch, m.Ranker.Touch = touch("together"), touch("trends"), touch("again"), touch("ranker")
 	m.Near.TouchItem, m.Near.TouchSession = touch("items"), touch("sessions")
 }
 func (m *next) learn(x example) {
@@ -318,8 +318,6 @@ func (m *next) row(n uint32) []byte {
 		return b
 	case "together":
 		return m.Together.AppendRow(nil, row)
-	case "follow":
-		return m.Follow.AppendRow(nil, row)
 	case "trends":
 		return m.Trends.AppendRow(nil, row)
 	case "again":
@@ -345,7 +343,7 @@ func (m *next) load(rows [][]byte) error {
 		var part string
 		var row uint32
 		fmt.Sscan(m.names[n], &part, &row)
-		load := map[string]func(uint32, []byte) error{"together": m.Together.LoadRow, "follow": m.Follow.LoadRow, "trends": m.Trends.LoadRow, "again": m.Again.LoadRow,
+		load := map[string]func(uint32, []byte) error{"together": m.Together.LoadRow, "trends": m.Trends.LoadRow, "again": m.Again.LoadRow,
 			"items": m.Near.LoadItem, "sessions": m.Near.LoadSession, "ranker": m.Ranker.LoadRow, "head": func(_ uint32, b []byte) error { return m.LoadHead(b) }, "near": func(_ uint32, b []byte) error { return m.Near.LoadHead(b) }}[part]
 		if err := load(row, b); err != nil {
 			return err

@@ -16,7 +16,6 @@ import (
 // with each other, with the place of the candidate in the session, how often it was met there, how long ago, and with what followed what.
 type NextItem struct {
 	Together *CoOccurrence
-	Follow   *CoOccurrence // one item after another
 	Near     *Neighbours
 	Trends   *Trending
 	Again    *Again
@@ -38,7 +37,7 @@ type NextItemScratch struct {
 
 // says is what the sources say of a candidate: scores as parts of the source's best, ranks from 1, 0 where it is not among them.
 type says struct {
-	near, together, follow, deep     float32
+	near, together, deep             float32
 	nearRank, togetherRank, deepRank int
 	parts                            [voices]float32 // of each source: the score as a part of all its candidates'
 	with                             [voices]Item    // the item of the query that it speaks for
@@ -111,7 +110,6 @@ func NewNextItem(opt NextItemOptions) *NextItem {
 	m := &NextItem{
 		blend:    newBlend(),
 		Together: NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: opt.HalfLifeMS, Neighbours: 200, Gap: 0.8, Backward: 0.25, History: 0.7}),
-		Follow:   NewCoOccurrence(CoOccurrenceOptions{HalfLifeMS: opt.HalfLifeMS, Neighbours: 48, Gap: 1, Backward: 0, History: 0.2}),
 		Near:     NewNeighbours(near),
 		Trends:   NewTrending(opt.TrendHalfLifeMS, trendsKept),
 		Again:    NewAgain(),
@@ -159,7 +157,6 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 		}
 	}
 	m.Together.Learn(item, s.items[:k], timeMS, weight)
-	m.Follow.Learn(item, s.items[:min(k, 1)], timeMS, weight)
 	m.Trends.Learn(item, timeMS, weight)
 	m.Near.Learn(q.Session, item, timeMS)
 }
@@ -226,7 +223,6 @@ func (s *NextItemScratch) Why(i Item) (Voice, Item) {
 // Forget empties an item's rows: it is gone.
 func (m *NextItem) Forget(row uint32) {
 	m.Together.Forget(row)
-	m.Follow.Forget(row)
 	m.Near.Forget(row)
 	m.Trends.Forget(row)
 	m.Again.Forget(row)
@@ -292,13 +288,6 @@ func (m *NextItem) gather(s *NextItemScratch, q *Query) (support float32) {
 		x := s.of(c.Item)
 		x.together, x.togetherRank = c.Score/best, k+1
 		x.hear(c.Score*part, VoiceTogether, c.Source)
-	}
-	s.source.Reset()
-	m.Follow.Score(s.source, s.items[:min(len(s.items), 2)], q.NowMS)
-	top = s.source.Top(perSource, everything)
-	best, _ = share(top)
-	for _, c := range top {
-		s.of(c.Item).follow = c.Score / best
 	}
 	s.source.Reset()
 	m.Near.Score(s.source, s.items, q.Session, q.NowMS)

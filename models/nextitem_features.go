@@ -48,7 +48,7 @@ func readVisit(s *NextItemScratch, q *Query) visit {
 func (x *says) features(to []uint32, s *visit, trend, again int, deep bool) []uint32 {
 	f := features{to: to}
 	place := min(x.place, 9)
-	near, together, follow := scoreBucket(x.near), scoreBucket(x.together), scoreBucket(x.follow)
+	near, together := scoreBucket(x.near), scoreBucket(x.together)
 	nearRank, togetherRank := rankBucket(x.nearRank), rankBucket(x.togetherRank)
 	f.add(20, near)
 	f.add(12, nearRank)
@@ -65,8 +65,6 @@ func (x *says) features(to []uint32, s *visit, trend, again int, deep bool) []ui
 	f.cross(20, near, 8, s.length)
 	f.cross(12, nearRank, 16, strengthBucket(s.strength))
 	f.cross(12, nearRank, 12, togetherRank)
-	f.cross(20, follow, 8, s.length)
-	f.cross(10, follow/2, 10, near/2)
 	f.cross(40, place*4+s.run, 4, s.same)
 	f.cross(40, place*4+s.back, 8, s.length)
 	f.cross(40, place*4+s.run, 4, s.back)
@@ -86,9 +84,9 @@ func (x *says) features(to []uint32, s *visit, trend, again int, deep bool) []ui
 // nextWidth is how many kinds there are.
 func nextWidth(deep bool) int {
 	if deep {
-		return 27
+		return 25
 	}
-	return 23
+	return 21
 }
 
 const nextFeatures = 4096 // more than all kinds together have

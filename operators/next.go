@@ -29,18 +29,17 @@ func (p *Program) nextTables() []*engine.Table {
 	}
 	n := p.next
 	together := rows("next_together", n.Together.AppendRow, decayed(n.Together))
-	follow := rows("next_follow", n.Follow.AppendRow, decayed(n.Follow))
 	again := rows("next_again", n.Again.AppendRow, plain(n.Again.LoadRow))
 	items := rows("next_items", n.Near.AppendItem, plain(n.Near.LoadItem))
 	sessions := rows("next_sessions", n.Near.AppendSession, plain(n.Near.LoadSession))
 	ranker := rows("next_ranker", n.Ranker.AppendRow, plain(n.Ranker.LoadRow))
 	heads := rows("next_heads", p.appendNextHead, plain(p.loadNextHead))
-	n.Together.Touch, n.Follow.Touch, n.Again.Touch, n.Near.TouchItem, n.Near.TouchSession, n.Ranker.Touch = together.Touch, follow.Touch, again.Touch, items.Touch, sessions.Touch, ranker.Touch
+	n.Together.Touch, n.Again.Touch, n.Near.TouchItem, n.Near.TouchSession, n.Ranker.Touch = together.Touch, again.Touch, items.Touch, sessions.Touch, ranker.Touch
 	p.touchNext = func() {
 		heads.Touch(headNext)
 		heads.Touch(headNear)
 	}
-	return []*engine.Table{together, follow, again, items, sessions, ranker, heads}
+	return []*engine.Table{together, again, items, sessions, ranker, heads}
 }
 
 // The rows of the table "next_heads".
