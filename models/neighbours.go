@@ -424,20 +424,6 @@ func (t *nearTable) nearest(n int) []neighbour {
 	return x[:n]
 }
 
-// Met is how many sessions met an item.
-func (m *Neighbours) Met(i Item) uint32 {
-	if int(i.Row()) >= len(m.items) || m.items[i.Row()].item != i {
-		return 0
-	}
-	return m.items[i.Row()].met
-}
-
-// Sessions and Items are the numbers of rows.
-func (m *Neighbours) Sessions() int { return len(m.sessions) }
-
-// Items is the number of rows of items.
-func (m *Neighbours) Items() int { return len(m.items) }
-
 // Forget empties an item's row: its item is gone.
 func (m *Neighbours) Forget(row uint32) {
 	if int(row) >= len(m.items) || m.items[row].met == 0 {

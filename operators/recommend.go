@@ -167,39 +167,34 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 			s.show(id, last, why)
 			s.shown = append(s.shown, category)
 		}
+		// ranked shows what a source has ranked, below what stands there already.
+		ranked := func(top []models.Candidate, why func(x *models.Candidate) streams.Reason) {
+			scale := 1.0
+			if chosen > 0 && len(top) > 0 && top[0].Score > 0 {
+				scale = best / float64(top[0].Score)
+			}
+			for k := range top {
+				show(top[k].Item, scale*float64(top[k].Score), why(&top[k]))
+			}
+		}
 		switch from {
 		case viewedTogether:
 			s.candidates.Reset()
 			p.together.Score(s.candidates, s.history, now)
-			top, scale := s.candidates.Top(want, keep), 1.0
-			if chosen > 0 && len(top) > 0 {
-				scale = best / float64(top[0].Score)
-			}
-			for _, x := range top {
-				show(x.Item, scale*float64(x.Score), streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)})
-			}
+			ranked(s.candidates.Top(want, keep), func(x *models.Candidate) streams.Reason {
+				return streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)}
+			})
 		case similarShoppers:
 			p.askSimilar(c, s, a.key, now)
-			top, scale := s.candidates.Top(want, keep), 1.0
-			if chosen > 0 && len(top) > 0 {
-				scale = best / float64(top[0].Score)
-			}
-			for _, x := range top {
-				show(x.Item, scale*float64(x.Score), streams.Reason{Code: streams.ReasonSimilarShoppers, Weight: round(x.Weight)})
-			}
+			ranked(s.candidates.Top(want, keep), func(x *models.Candidate) streams.Reason {
+				return streams.Reason{Code: streams.ReasonSimilarShoppers, Weight: round(x.Weight)}
+			})
+		case nextItem:
+			p.askNext(c, s, a.key, now)
+			ranked(s.next.Top(want, keep), func(x *models.Candidate) streams.Reason { return p.whyNext(s, x.Item, round(x.Score)) })
 		case recentlyViewed:
 			for k, i := range s.history {
 				show(i, best/float64(k+1), streams.Reason{Code: streams.ReasonRecentView})
-			}
-		case nextItem:
-			p.askNext(c, s, a.key, now)
-			top, scale := s.next.Top(want, keep), 1.0
-			if chosen > 0 && len(top) > 0 {
-				scale = best / float64(top[0].Score)
-			}
-			for _, x := range top {
-				chance := float64(x.Score)
-				show(x.Item, scale*chance, p.whyNext(s, x.Item, round(x.Score)))
 			}
 		case trending:
 			for _, i := range p.trends.Top() {

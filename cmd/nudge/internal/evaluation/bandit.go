@@ -2,10 +2,8 @@ package evaluation
 
 import (
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -349,17 +347,11 @@ func rows(dir, ending string, each func(fields []string) error) error {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		f, err := os.Open(path)
+		in, closeFile, err := open(path)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		var in io.Reader = f
-		if strings.HasSuffix(path, ".gz") {
-			if in, err = gzip.NewReader(f); err != nil {
-				return fmt.Errorf("%s: %w", path, err)
-			}
-		}
+		defer closeFile()
 		scan := bufio.NewScanner(in)
 		for n := 1; scan.Scan(); n++ {
 			if n == 1 || scan.Text() == "" {

@@ -67,6 +67,7 @@ func TestFormats(t *testing.T) {
 		text, want string
 	}{
 		"empty":          {Columns{}, "", "the file is empty"},
+		"no text":        {Columns{}, "a\x00b\x01,c\n", "this is no text"},
 		"one column":     {Columns{}, "user\nu1\n", "which columns hold customer and item?"},
 		"many columns":   {Columns{}, "1,2,3,pv,5\n", "which columns hold customer and item?"},
 		"no such column": {Columns{User: "nobody"}, "user,item\nu1,i1\n", "--user nobody: the first line has no such column, but user, item"},

@@ -65,19 +65,11 @@ func (r *Reader) Items() int { return len(r.items) }
 
 // Read reads a file: CSV, TSV, or separated by blanks, plain or gzip.
 func (r *Reader) Read(path string) error {
-	f, err := os.Open(path)
+	in, closeFile, err := open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	in := bufio.NewReaderSize(f, 1<<16)
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		in = bufio.NewReaderSize(z, 1<<16)
-	}
+	defer closeFile()
 	log, err := r.read(in)
 	if err != nil {
 		return fmt.Errorf("%s:%w", path, err)
@@ -86,12 +78,33 @@ func (r *Reader) Read(path string) error {
 	return nil
 }
 
+// open opens a file, plain or gzip.
+func open(path string) (in *bufio.Reader, closeFile func() error, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	in = bufio.NewReaderSize(f, 1<<16)
+	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			f.Close()
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		in = bufio.NewReaderSize(z, 1<<16)
+	}
+	return in, f.Close, nil
+}
+
 type at struct{ user, item, time, event, rating int }
 
 func (r *Reader) read(in *bufio.Reader) ([]Interaction, error) {
 	first, err := peekLine(in)
 	if err != nil {
 		return nil, fmt.Errorf("1: %w", err)
+	}
+	if strings.ContainsFunc(first, func(r rune) bool { return r < '\t' }) {
+		return nil, errors.New("1: this is no text: want CSV, TSV or columns separated by blanks, plain or gzip")
 	}
 	split := splitter(first)
 	head := split(first)
