@@ -111,8 +111,8 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 			},
 			Offsets: n.kafka.Offsets,
 		},
-		OpenSinks: func(ctx context.Context, s engine.Setup) ([]node.Sink, error) {
-			return openSinks(ctx, s, n.kafka, n.journal.Header().ID)
+		OpenSinks: func(ctx context.Context, s engine.Setup, held func(context.Context) error) ([]node.Sink, error) {
+			return openSinks(ctx, s, n.kafka, n.journal.Header().ID, held)
 		},
 		Stream: decisionStream{n.stream, n.nats, c.App}, Publisher: n.publisher, Store: n.store, Journal: n.journal,
 		Owner: node.OwnerOf(host, dir), Lease: time.Duration(c.Lease),
@@ -156,7 +156,7 @@ func compile(s engine.Setup, run *pipeline.Config) (node.Pipeline, *operators.Pr
 }
 
 // openSinks opens the result streams of a setup.
-func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journal string) ([]node.Sink, error) {
+func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journal string, held func(context.Context) error) ([]node.Sink, error) {
 	c, faults := pipeline.Parse("the journalled pipeline", s.Definition)
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journa
 		var err error
 		switch {
 		case r.Kafka != "":
-			sink, err = client.ResultWriter(ctx, r.Kafka, journal, kafka.ProducerConfig{})
+			sink, err = client.ResultWriter(ctx, r.Kafka, journal, kafka.ProducerConfig{Gate: held})
 		case r.Files != "":
 			sink, err = files.NewResultWriter(r.Files, name, journal)
 		}

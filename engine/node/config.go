@@ -26,8 +26,9 @@ type Config struct {
 	Stream    Stream
 	Publisher Publisher
 	// OpenSinks opens the result streams of a setup, by the numbers that Program.Outputs gives them: nil for one whose lines leave with
-	// the decisions. Nobody else writes to them then. nil where there is none.
-	OpenSinks func(context.Context, engine.Setup) ([]Sink, error)
+	// the decisions. nil where there is none. A sink that others could write to as well asks held before it sends anything: that returns
+	// when the node's lease is live by its own clock, so that a node which slept, and was replaced, sends no more.
+	OpenSinks func(ctx context.Context, s engine.Setup, held func(context.Context) error) ([]Sink, error)
 	Store     *state.Store
 	Journal   *state.Journal
 

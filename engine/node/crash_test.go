@@ -90,7 +90,7 @@ func stopAfter(t *testing.T, spec nodeSpec, epochs int) error {
 }
 
 // steps are the places of the protocol at which a process may die.
-var steps = []string{"journal append", "journal appended", "journal sync", "journal synced", "publish", "published", "acknowledged",
+var steps = []string{"journal append", "journal appended", "journal sync", "journal synced", "lines", "publish", "published", "acknowledged",
 	"marker", "marked", "purge", "purged", "checkpoint begin", "checkpoint batch", "checkpoint complete", "checkpoint completed", "trim", "trimmed"}
 
 // TestKilledAtEveryStep kills a node at each step of the protocol, early and late, and compares what it has published and

@@ -95,7 +95,7 @@ func TestTakenOver(t *testing.T) {
 	for _, at := range []struct {
 		app, step string
 		n         int
-	}{{"frozenpublish", "publish", 5}, {"frozenjournal", "journal appended", 9}, {"frozenmarker", "marker", 3}} {
+	}{{"frozenpublish", "publish", 5}, {"frozenjournal", "journal appended", 9}, {"frozenmarker", "marker", 3}, {"frozenlines", "lines", 7}} {
 		t.Run(at.step, func(t *testing.T) {
 			b := startBrokers(t)
 			b.fill(t, at.app, shopRecords()[:5000])

@@ -60,6 +60,7 @@ type outbox struct {
 	n       *Node
 	pub     Publisher
 	stream  Stream
+	lease   *lease
 	queue   chan *epochOut
 	free    chan *engine.Output // published, to be released by the fold
 	room    chan struct{}       // nudged when bytes fall
@@ -77,7 +78,6 @@ type outbox struct {
 	marker   streams.Marker
 	attempt  *streams.Marker // a marker that may or may not have been written
 	seq      uint64          // of the marker in its stream
-	marked   time.Time
 	finish   bool
 	recovery map[string]held // what the stream held above the floor at the start and no epoch has given again yet
 	upToOld  uint64          // epochs up to here were published before the start
@@ -146,7 +146,7 @@ func (o *outbox) step(ctx context.Context) error {
 	o.reap()
 	now := o.n.cfg.Now()
 	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
-	if len(o.erased) > 0 || behind && (now.Sub(o.marked) >= markEvery || len(o.waiting) == 0) || now.Sub(o.marked) >= o.n.cfg.Lease/3 {
+	if len(o.erased) > 0 || behind && (o.lease.age(now) >= markEvery || len(o.waiting) == 0) || o.lease.age(now) >= o.n.cfg.Lease/3 {
 		return o.mark(ctx)
 	}
 	return nil
@@ -193,7 +193,7 @@ func (o *outbox) recycle(e *epochOut) {
 
 // send sends an epoch. One that slept for longer than half the lease renews it first: that fences a node which was replaced.
 func (o *outbox) send(ctx context.Context, e *epochOut) error {
-	if o.n.cfg.Now().Sub(o.marked) > o.n.cfg.Lease/2 {
+	if o.lease.spent() {
 		if err := o.mark(ctx); err != nil {
 			return err
 		}
@@ -408,7 +408,8 @@ func (o *outbox) write(ctx context.Context) error {
 	}
 	o.n.waitOver(waitNATS)
 	o.n.step("marked")
-	o.marker, o.attempt, o.marked = *o.attempt, nil, now
+	o.marker, o.attempt = *o.attempt, nil
+	o.lease.renew(now)
 	o.publishedUpTo()
 	return nil
 }

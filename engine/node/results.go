@@ -53,7 +53,7 @@ func (n *Node) openResults(ctx context.Context) error {
 	if n.cfg.OpenSinks == nil {
 		return nil
 	}
-	sinks, err := n.cfg.OpenSinks(ctx, *n.engine.Setup())
+	sinks, err := n.cfg.OpenSinks(ctx, *n.engine.Setup(), n.outbox.lease.await)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,7 @@ func (n *Node) writeResults(ctx context.Context, l *resultLane) {
 		var err error
 		select {
 		case e := <-l.queue:
+			n.step("lines")
 			err = l.write(ctx, e, e.out.Epoch > n.outbox.upToOld)
 		case <-l.sink.Notify():
 			err = l.sink.Sync()

@@ -255,8 +255,8 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	if err != nil {
 		return nil, err
 	}
-	openSinks := func(ctx context.Context, _ engine.Setup) ([]node.Sink, error) {
-		w, err := s.kafka.ResultWriter(ctx, spec.App+"-closed", s.journal.Header().ID, kafka.ProducerConfig{})
+	openSinks := func(ctx context.Context, _ engine.Setup, held func(context.Context) error) ([]node.Sink, error) {
+		w, err := s.kafka.ResultWriter(ctx, spec.App+"-closed", s.journal.Header().ID, kafka.ProducerConfig{Gate: held})
 		return []node.Sink{w, nil}, err
 	}
 	if s.conn, err = nats.Connect(ctx, nats.Config{URL: spec.Brokers.NATS, AckTimeout: spec.AckTimeout, Waiting: waiting}, log); err != nil {

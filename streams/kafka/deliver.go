@@ -46,6 +46,11 @@ func (l *lane) attempt(ctx context.Context, b *batch) error {
 		}
 	}
 	p := l.producer
+	if p.gate != nil {
+		if err := p.gate(ctx); err != nil {
+			return fmt.Errorf("%w: %w", errGate, err)
+		}
+	}
 	b.seal(p.codec, l.id, l.epoch, l.sequence)
 	if p.acks == AcksNone {
 		return l.conn.post(ctx, p.client.cfg.Patience, produceKey, produceVersion, false, func(w *writer) { l.request(w, b) })

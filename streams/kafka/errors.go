@@ -81,7 +81,7 @@ func refusal(code int16, detail string) error {
 // curable says whether an operation that failed with err may succeed when it is tried again.
 func curable(err error) bool {
 	for _, hopeless := range []error{ErrTopicMissing, ErrTopicExists, ErrTopicRecreated, ErrPartitionMissing, ErrDenied, ErrTooLarge,
-		ErrUnsupported, ErrCorrupt, ErrConfig, context.Canceled} {
+		ErrUnsupported, ErrCorrupt, ErrConfig, errGate, context.Canceled} {
 		if errors.Is(err, hopeless) {
 			return false
 		}

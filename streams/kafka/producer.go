@@ -33,6 +33,8 @@ type ProducerConfig struct {
 	BatchBytes int
 	// Compression is none, gzip, snappy, lz4 or zstd: none.
 	Compression string
+	// Gate is asked right before a batch is sent, each time; it waits until this process may write: nil for always.
+	Gate func(context.Context) error
 }
 
 // Producer writes to one topic. It is safe for concurrent use; records of one partition are stored in the order in which Send returned.
@@ -47,6 +49,7 @@ type Producer struct {
 	batchBytes int
 	maxRecord  int
 	codec      compress.Compression
+	gate       func(context.Context) error
 
 	lanes  []*lane
 	stored chan struct{} // nudged when a batch is stored, or never will be
@@ -59,13 +62,16 @@ type Producer struct {
 // errClosed is what a Producer says after Close.
 var errClosed = errors.New("the producer is closed")
 
+// errGate is what it says when its gate will not open.
+var errGate = errors.New("this process may not write any more")
+
 // Producer returns a writer of a topic. A missing topic is ErrTopicMissing. ctx is for the look-up of the topic only.
 func (c *Client) Producer(ctx context.Context, topic string, cfg ProducerConfig) (*Producer, error) {
 	info, err := c.Topic(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	p := &Producer{client: c, topic: topic, acks: cfg.Acks, linger: cfg.Linger, batchBytes: cfg.BatchBytes, maxRecord: int(info.MaxMessageBytes)}
+	p := &Producer{client: c, topic: topic, acks: cfg.Acks, linger: cfg.Linger, batchBytes: cfg.BatchBytes, maxRecord: int(info.MaxMessageBytes), gate: cfg.Gate}
 	if p.linger == 0 {
 		p.linger = 5 * time.Millisecond
 	}

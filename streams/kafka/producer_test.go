@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ func init() {
 	suite["exactly once"] = testProduceOnce
 	suite["group"] = testGroup
 	suite["linger"] = testLinger
+	suite["gate"] = testGate
 }
 
 func (r *rig) producer(topic string, cfg kafka.ProducerConfig) *kafka.Producer {
@@ -82,6 +84,29 @@ func testProduce(t *testing.T, r *rig) {
 				}
 			}
 		}
+	}
+}
+
+// testGate closes a producer's gate: what waits behind it is not sent, and the reason is what Flush says.
+func testGate(t *testing.T, r *rig) {
+	topic := r.topic(1, nil)
+	replaced := errors.New("another process writes here now")
+	var closed atomic.Bool
+	p := r.producer(topic, kafka.ProducerConfig{Gate: func(context.Context) error {
+		if closed.Load() {
+			return replaced
+		}
+		return nil
+	}})
+	r.send(p, kafka.Record{Value: []byte("before")})
+	r.flush(p)
+	closed.Store(true)
+	r.send(p, kafka.Record{Value: []byte("after")})
+	if err := p.Flush(within(t, patience)); !errors.Is(err, replaced) {
+		t.Errorf("behind a closed gate Flush said %v", err)
+	}
+	if _, end, err := r.client.Offsets(t.Context(), topic, 0); err != nil || end != 1 {
+		t.Errorf("the topic ends at %d (%v), want 1", end, err)
 	}
 }
 
