@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,7 @@ type simulateFlags struct {
 	fast       bool
 	react      bool
 	clean      bool
+	world      string
 	shop       simulate.Shop
 }
 
@@ -59,6 +61,7 @@ To Kafka it goes in step with the clock, from now on or from --start; with --fas
 	fs.BoolVar(&f.fast, "fast", false, "do not keep step with the clock")
 	fs.BoolVar(&f.react, "react", false, "let shoppers see decisions (from NATS) and respond")
 	fs.StringVar(&f.truth, "truth", "", "write what only the shop knows to this `FILE`, as JSON lines")
+	fs.StringVar(&f.world, "world", "base", "nature of its people and things: "+worldNames())
 	fs.BoolVar(&f.clean, "clean", false, "no out-of-order, late, duplicate or broken records")
 	shopFlags(fs, &f.shop)
 	fs.Float64Var(&f.shop.OutOfOrder, "out-of-order", f.shop.OutOfOrder, "share of records that come up to 30 s late")
@@ -78,6 +81,15 @@ func shopFlags(fs *pflag.FlagSet, shop *simulate.Shop) {
 	fs.IntVar(&shop.Shoppers, "shoppers", shop.Shoppers, "known shoppers")
 	fs.IntVar(&shop.Items, "items", shop.Items, "items in the catalogue")
 	fs.Float64Var(&shop.EventsPerSecond, "rate", shop.EventsPerSecond, "events per second, on average; 0 is what comes natural to so many shoppers")
+}
+
+// worldNames lists the worlds in words.
+func worldNames() string {
+	names, what := simulate.Worlds()
+	for k := range names {
+		names[k] += " (" + what[k] + ")"
+	}
+	return strings.Join(names, ", ")
 }
 
 // window is when the shop opens and closes; a zero end is never.
@@ -120,6 +132,9 @@ func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
 		return err
 	}
 	f.shop.Start = from
+	if f.shop.Nature, err = simulate.NatureOf(f.world); err != nil {
+		return usageError{err}
+	}
 	if f.clean {
 		f.shop = f.shop.Clean()
 	}

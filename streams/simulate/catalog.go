@@ -70,11 +70,12 @@ func (w *World) stockShelf(i uint32, no uint32) {
 		adjective: uint8(r.IntN(len(adjectives))), brand: uint8(r.IntN(len(brands))), tag: uint8(r.IntN(len(tags))),
 		zh: r.Float64() < w.shop.ChineseShare, fromMS: w.now,
 	}
+	hidden := w.shop.Nature.Hidden
 	for d := range it.style {
 		// Items of a sub-category and brand are alike, but no two are the same.
-		it.style[d] = float32(0.5*w.subStyle[it.cat][it.sub][d] + 0.3*w.brandStyle[it.brand][d] + 0.6*r.NormFloat64())
+		it.style[d] = float32(0.5*(1-hidden)*w.subStyle[it.cat][it.sub][d] + 0.3*(1-hidden)*w.brandStyle[it.brand][d] + (0.6+0.24*hidden)*r.NormFloat64())
 	}
-	it.quality = float32(r.NormFloat64())
+	it.quality = float32(min(w.shop.Nature.Taste, 1) * r.NormFloat64())
 	it.price = float32(0.55*r.NormFloat64() + 0.15*float64(it.quality))
 	it.setCents(categories[it.cat].cents * math.Exp(float64(it.price)))
 	margin := 0.15 + 0.45*r.Float64()
@@ -133,7 +134,7 @@ func (w *World) stirShelf() {
 		}
 		w.rerank(it.cat, from, to)
 	}
-	perDay := 0.03*float64(len(w.items)) + 2
+	perDay := (0.03*float64(len(w.items)) + 2) * max(w.shop.Nature.Arrivals, 1e-3)
 	w.plan(w.now+1+int64(r.ExpFloat64()/perDay*dayMS), doShelf, 0, 0)
 }
 
@@ -185,7 +186,7 @@ func (w *World) season() *[len(categories)]float32 {
 		w.seasonDay = day
 		ofYear := math.Mod(float64(day), 365.25)
 		for c := range categories {
-			w.seasons[c] = float32(categories[c].swing * math.Cos(2*math.Pi*(ofYear-categories[c].season)/365.25))
+			w.seasons[c] = float32(w.shop.Nature.Seasons * categories[c].swing * math.Cos(2*math.Pi*(ofYear-categories[c].season)/365.25))
 		}
 	}
 	return &w.seasons

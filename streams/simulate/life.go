@@ -231,12 +231,12 @@ func (w *World) turn(p *person) {
 	w.as(p)
 	for i := range p.taste {
 		if w.rand.Float64() < 0.5 {
-			p.taste[i] = float32(1.1 * w.rand.NormFloat64())
+			p.taste[i] = float32(1.1 * w.shop.Nature.Taste * w.rand.NormFloat64())
 		}
 	}
 	p.band += float32(0.4 * w.rand.NormFloat64())
 	w.truthTurned(p)
-	w.plan(w.now+int64(w.rand.ExpFloat64()*150*dayMS), doTurn, p.slot, p.no)
+	w.plan(w.now+int64(w.rand.ExpFloat64()*float64(w.shop.Nature.Turns.Milliseconds())), doTurn, p.slot, p.no)
 }
 
 // join adds a visit of the crowd: a shopper who has nothing else to do, or a stranger. It plans the next one.

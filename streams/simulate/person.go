@@ -111,15 +111,15 @@ func (w *World) newPerson(p *person, slot, no uint32, as role) {
 	*p = person{no: no, slot: slot, role: as, alive: true, need: -1, stamp: stamp, arrivedMS: w.now}
 	p.pcg.Seed(w.shop.Seed^uint64(as)<<56, uint64(no)+0x9e3779b97f4a7c15)
 	w.as(p)
-	r := w.rand
+	r, taste := w.rand, w.shop.Nature.Taste
 	for i := range p.taste {
-		p.taste[i] = float32(1.1 * r.NormFloat64())
+		p.taste[i] = float32(1.1 * taste * r.NormFloat64())
 	}
 	for i := range p.style {
-		p.style[i] = float32(0.9 * r.NormFloat64())
+		p.style[i] = float32(0.9 * taste * r.NormFloat64())
 	}
 	p.band = float32(0.5 * r.NormFloat64())
-	p.sensitive = float32(math.Exp(0.5*r.NormFloat64() - 0.3))
+	p.sensitive = float32(taste * math.Exp(0.5*r.NormFloat64()-0.3))
 	p.impulse = float32(r.NormFloat64())
 	p.everyMS = 18 * dayMS * math.Exp(0.7*r.NormFloat64())
 	p.shape = 1 + 3*r.ExpFloat64()
@@ -147,7 +147,7 @@ func (w *World) newPerson(p *person, slot, no uint32, as role) {
 	p.everyMS /= w.tempo
 	p.casualMS /= w.tempo
 	w.truthShopper(p)
-	w.plan(w.now+int64(r.ExpFloat64()*150*dayMS), doTurn, slot, no)
+	w.plan(w.now+int64(r.ExpFloat64()*float64(w.shop.Nature.Turns.Milliseconds())), doTurn, slot, no)
 }
 
 // as makes the world draw its random numbers from a person's own stream.

@@ -13,6 +13,7 @@ type Shop struct {
 	Shoppers int // known shoppers alive at most at one time
 	Items    int // items in the catalogue at one time
 	Start    time.Time
+	Nature   Nature
 
 	// EventsPerSecond is the mean rate of the whole shop in ordinary times; shoppers' rhythms are sped up or slowed
 	// down to meet it. 0 leaves them natural: about 1.4 events per shopper and day.
@@ -69,6 +70,7 @@ func Default() Shop {
 		Shoppers:       2000,
 		Items:          1000,
 		Start:          time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC),
+		Nature:         worlds[0].nature,
 		MeanLife:       300 * 24 * time.Hour,
 		AnonymousShare: 0.3,
 		ReviewShare:    0.15,
@@ -129,6 +131,7 @@ func (s *Shop) Validate() error {
 	if s.Items < len(categories) || s.Items > maxItems {
 		fault("Items", fmt.Sprintf("%d to %d", len(categories), maxItems), s.Items)
 	}
+	s.Nature.validate(fault)
 	if s.Start.UnixMilli() <= 0 {
 		fault("Start", "a time after 1970", s.Start)
 	}
