@@ -21,7 +21,7 @@ import (
 
 func (c *cli) evalCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "eval", Short: "Measure the models on recorded interactions, by the protocols of the papers"}
-	cmd.AddCommand(c.evalNextItemCommand(), c.evalBanditCommand())
+	cmd.AddCommand(c.evalNextItemCommand(), c.evalBanditCommand(), c.evalWorldsCommand())
 	return cmd
 }
 

@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"cmd/nudge":           {"*"},
 
 	"cmd/nudge/internal/bench":      {"cmd/nudge/internal/latency", "streams", "streams/kafka", "streams/nats"},
+	"cmd/nudge/internal/closedloop": {"cmd/nudge/internal/sandbox", "operators/pipeline", "streams", "streams/simulate"},
 	"cmd/nudge/internal/evaluation": {"models"},
 	"cmd/nudge/internal/feed":       {"streams", "streams/files", "streams/kafka", "streams/simulate"},
 	"cmd/nudge/internal/latency":    {"streams", "streams/kafka"},

@@ -100,6 +100,8 @@ type person struct {
 	item     uint32
 	itemNo   uint32
 	fate     fate
+	latest   [8]uint32 // numbers of the items looked at last
+	latestAt uint8
 	declined uint32 // number of an item that will not be bought in this visit
 	from     string // the decision that led to the item under view
 	coupon   *coupon

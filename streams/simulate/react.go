@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math"
+	"slices"
 
 	"nudge/streams"
 )
@@ -38,7 +39,8 @@ type reaction struct {
 // it was published; a time the world has passed means now. The events that follow come out of Until and Next.
 //
 //   - A recommendation is seen within a second by who is visiting, its first 4 items at least. The item with the largest
-//     utility is clicked, if any is worth it, viewed, and perhaps bought.
+//     utility is clicked, if any is worth it and was not looked at lately, viewed, and perhaps bought. That costs patience, and
+//     who has none left clicks no more.
 //   - A coupon reaches whoever has left a cart, within a minute or so, wherever they are. Those whose lean towards
 //     buying is tipped by it come back and redeem it; those who had come back anyway redeem it, too.
 //   - A churn alert is for the shop's people, not for the customer: nothing happens.
@@ -169,7 +171,8 @@ func (w *World) seeItems(p *person, re *reaction) {
 	for k, i := range re.items {
 		it := &w.items[i]
 		u := p.appeal(it) + unitGumbel(p.no, p.visit, it.no)
-		o := outcome{no: it.no, seen: k < seen, click: u > threshold, buyUnask: contains(bought, it.no)}
+		curious := p.patience > 0 && !p.looked(it.no)
+		o := outcome{no: it.no, seen: k < seen, click: curious && u > threshold, buyUnask: contains(bought, it.no)}
 		// Having looked at it they want it as much as any item they have found, and pay as willingly.
 		lean := 0.8*p.utility(it) - 2.4 + 0.3*p.impulse
 		if p.urgent {
@@ -181,7 +184,7 @@ func (w *World) seeItems(p *person, re *reaction) {
 		o.buy = o.click && it.stock > 0 && p.cartN < maxCart && unit(p.no, p.visit, it.no^0x5bd1e995) < 1/(1+math.Exp(-float64(lean)))
 		if k < seen {
 			w.list = append(w.list, it.no)
-			if u > most {
+			if curious && u > most {
 				best, most, chosen = int(i), u, o
 			}
 		}
@@ -230,6 +233,34 @@ func (w *World) Utility(user, item string) (float64, bool) {
 		return 0, false
 	}
 	return float64(p.appeal(&w.items[i])), true
+}
+
+// Best returns the ids of the n items in stock that are worth most to somebody now, the best first; none if the world knows no such
+// person. It is what nobody can beat who knows less than the world, for measuring a recommender.
+func (w *World) Best(id string, anonymous bool, n int) []string {
+	p := w.personNamed(id, anonymous)
+	if p == nil {
+		return nil
+	}
+	var best []uint32
+	worth := func(i uint32) float32 { return p.appeal(&w.items[i]) }
+	for i := range uint32(len(w.items)) {
+		if w.items[i].stock <= 0 || p.owns(w.items[i].no) || p.looked(w.items[i].no) {
+			continue
+		}
+		u, at := worth(i), len(best)
+		for at > 0 && worth(best[at-1]) < u {
+			at--
+		}
+		if at < n {
+			best = slices.Insert(best[:min(len(best), n-1)], at, i)
+		}
+	}
+	ids := make([]string, len(best))
+	for k, i := range best {
+		ids[k] = string(w.items[i].appendID(nil))
+	}
+	return ids
 }
 
 // appeal is what an item is worth to somebody who did not look for its category.

@@ -171,6 +171,8 @@ func (w *World) wanted(p *person) int {
 
 func (w *World) lookAt(p *person, i uint32) {
 	p.item, p.itemNo, p.phase = i, w.items[i].no, looking
+	p.latest[p.latestAt%uint8(len(p.latest))] = p.itemNo
+	p.latestAt++
 }
 
 // browse shows a list and lets the person choose from it: the largest utility, or none.
@@ -276,6 +278,9 @@ func (w *World) look(p *person) int64 {
 	}
 	return min(dwell, 90_000) + w.pause(p, 3)
 }
+
+// looked says whether they have looked at an item lately.
+func (p *person) looked(no uint32) bool { return contains(p.latest[:], no) }
 
 func (p *person) owns(no uint32) bool {
 	for _, o := range p.owned {

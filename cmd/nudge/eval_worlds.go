@@ -1,0 +1,254 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"nudge/cmd/nudge/internal/closedloop"
+	"nudge/cmd/nudge/internal/evaluation"
+	"nudge/operators/pipeline"
+	"nudge/streams/simulate"
+)
+
+type worldsFlags struct {
+	worlds, policies, files []string
+	seeds, workers          int
+	first                   uint64
+	days                    int
+	shoppers, items, size   int
+	against                 string
+	asJSON                  bool
+}
+
+const (
+	policyNobody = "nobody"
+	policyOracle = "oracle"
+)
+
+func (c *cli) evalWorldsCommand() *cobra.Command {
+	f := &worldsFlags{}
+	names, what := simulate.Worlds()
+	list := ""
+	for k := range names {
+		list += fmt.Sprintf("  %-8s %s\n", names[k], what[k])
+	}
+	cmd := &cobra.Command{
+		Use:   "worlds",
+		Short: "What recommendations earn in simulated shops whose shoppers see them and respond",
+		Long: `worlds plays simulated shops from their first day on: shoppers see a slate on pages and products, click what is worth most to them, buy or not, and
+the pipeline learns from that. Policies of one seed meet the same shoppers with the same luck, so their differences are paired.
+
+Worlds:
+` + list + `
+Policies: a candidate source that recommends alone, such as trending or next_item; a pipeline of your own (--pipeline FILE: its name is the file's);
+nobody, who shows nothing; and the oracle, who knows what every item is worth to every shopper and so more than can be known.
+
+Figures: clicks and orders for each visit, of the whole time and of its second half, and how much more than --against with the 95 % t interval over
+the seeds, in percent.`,
+		Example: `  nudge eval worlds --world base --policy trending,viewed_together,next_item,oracle --seeds 5
+  nudge eval worlds --world base,null --pipeline shop.yaml --policy trending --days 30 --shoppers 1000`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return c.evalWorlds(f) },
+	}
+	fs := cmd.Flags()
+	fs.StringSliceVar(&f.worlds, "world", []string{"base"}, "worlds")
+	fs.StringSliceVar(&f.policies, "policy", []string{"trending", "viewed_together", "next_item", policyOracle}, "policies, side by side")
+	fs.StringSliceVar(&f.files, "pipeline", nil, "pipelines of your own, each a policy")
+	fs.StringVar(&f.against, "against", "trending", "the policy that the others are held against")
+	fs.IntVar(&f.seeds, "seeds", 5, "runs of each")
+	fs.Uint64Var(&f.first, "first-seed", 101, "the first seed")
+	fs.IntVar(&f.days, "days", 60, "days that a run lasts")
+	fs.IntVar(&f.shoppers, "shoppers", 5000, "known shoppers")
+	fs.IntVar(&f.items, "items", 1000, "items in the catalogue")
+	fs.IntVar(&f.size, "size", 10, "items of a slate, but for pipelines of your own")
+	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "runs side by side; it changes no result")
+	fs.BoolVar(&f.asJSON, "json", false, "a list of JSON objects")
+	return cmd
+}
+
+// contestant is a policy with its name.
+type contestant struct {
+	name string
+	make func(*simulate.World) (closedloop.Policy, error)
+}
+
+// sourceAlone is the pipeline of one candidate source.
+func sourceAlone(source string, size int) string {
+	return fmt.Sprintf("version: 1\napp: shop\ncurrency: EUR\nrecommenders: {home: {when: [page.viewed, product.viewed], candidates: [%s], size: %d}}\n", source, size)
+}
+
+func (f *worldsFlags) contestants() (all []contestant, err error) {
+	for _, name := range f.policies {
+		switch name {
+		case policyNobody:
+			all = append(all, contestant{name, closedloop.Nobody})
+		case policyOracle:
+			all = append(all, contestant{name, closedloop.Oracle(f.size)})
+		default:
+			config, faults := pipeline.Parse("--policy "+name, []byte(sourceAlone(name, f.size)))
+			if err := faults.Err(); err != nil {
+				return nil, usageError{err}
+			}
+			all = append(all, contestant{name, closedloop.Pipeline(config)})
+		}
+	}
+	for _, file := range f.files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		config, faults := pipeline.Parse(file, text)
+		if err := faults.Err(); err != nil {
+			return nil, invalidError{err}
+		}
+		all = append(all, contestant{strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)), closedloop.Pipeline(config)})
+	}
+	return all, nil
+}
+
+func (f *worldsFlags) check() error {
+	for _, x := range []struct {
+		flag     string
+		n, least int
+	}{{"seeds", f.seeds, 2}, {"days", f.days, 1}, {"workers", f.workers, 1}, {"size", f.size, 1}} {
+		if x.n < x.least {
+			return usagef("--%s %d: want at least %d", x.flag, x.n, x.least)
+		}
+	}
+	for _, name := range f.worlds {
+		if _, err := simulate.NatureOf(name); err != nil {
+			return usageError{err}
+		}
+	}
+	return nil
+}
+
+func (c *cli) evalWorlds(f *worldsFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	players, err := f.contestants()
+	if err != nil {
+		return err
+	}
+	base := slices.IndexFunc(players, func(p contestant) bool { return p.name == f.against })
+	if base < 0 {
+		return usagef("--against %s: it is none of the policies", f.against)
+	}
+	var rows []evaluation.Row
+	for _, world := range f.worlds {
+		results, cpu, err := f.play(world, players)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, f.rows(world, players, results, base, cpu)...)
+	}
+	if f.asJSON {
+		enc := json.NewEncoder(c.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rows)
+	}
+	return printWorlds(c, rows, f.against)
+}
+
+// play runs all policies on all seeds of a world.
+func (f *worldsFlags) play(world string, players []contestant) (results [][]closedloop.Result, cpu time.Duration, err error) {
+	results = make([][]closedloop.Result, len(players))
+	var group errgroup.Group
+	group.SetLimit(f.workers)
+	from := cpuTime()
+	for seed := range f.seeds {
+		for k, p := range players {
+			results[k] = append(results[k], closedloop.Result{})
+			group.Go(func() (err error) {
+				shop := simulate.Default().Clean()
+				shop.Seed, shop.Shoppers, shop.Items, shop.Currency = f.first+uint64(seed), f.shoppers, f.items, "EUR"
+				if shop.Nature, err = simulate.NatureOf(world); err != nil {
+					return err
+				}
+				if err := shop.Validate(); err != nil {
+					return usageError{err}
+				}
+				r, err := closedloop.Play(shop, time.Duration(f.days)*24*time.Hour, p.make)
+				results[k][seed] = r
+				return err
+			})
+		}
+	}
+	err = group.Wait()
+	return results, (cpuTime() - from) / time.Duration(len(players)*f.seeds), err
+}
+
+// worldMetrics are the figures, in the order of the table.
+var worldMetrics = []struct {
+	name string
+	of   func(*closedloop.Result) float64
+}{
+	{"clicks/visit", func(r *closedloop.Result) float64 { return r.All.ClicksPerVisit() }},
+	{"orders/visit", func(r *closedloop.Result) float64 { return r.All.OrdersPerVisit() }},
+	{"later clicks/visit", func(r *closedloop.Result) float64 { return r.Later.ClicksPerVisit() }},
+	{"later orders/visit", func(r *closedloop.Result) float64 { return r.Later.OrdersPerVisit() }},
+}
+
+// gain is the key of how much more than the policy that it is held against, and its lower and upper limit, in percent.
+func gain(metric, limit string) string { return strings.TrimSpace("more " + metric + " % " + limit) }
+
+func (f *worldsFlags) rows(world string, players []contestant, results [][]closedloop.Result, base int, cpu time.Duration) (rows []evaluation.Row) {
+	for k, p := range players {
+		row := evaluation.Row{Model: p.name, Data: world, Protocol: "closed loop", Metrics: map[string]float64{}, SD: map[string]float64{}, CPU: cpu.Seconds()}
+		for s := range results[k] {
+			row.Events += int(results[k][s].Events)
+			row.Targets += int(results[k][s].All.Slates)
+		}
+		for _, m := range worldMetrics {
+			var own, more []float64
+			for s := range results[k] {
+				x, y := m.of(&results[k][s]), m.of(&results[base][s])
+				own = append(own, x)
+				if y > 0 {
+					more = append(more, 100*(x-y)/y)
+				}
+			}
+			row.Metrics[m.name], row.SD[m.name] = meanSD(own)
+			if k != base && len(more) > 1 {
+				mean, sd := meanSD(more)
+				half := sd / math.Sqrt(float64(len(more))) * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(len(more) - 1)}.Quantile(.975)
+				row.Metrics[gain(m.name, "")], row.Metrics[gain(m.name, "low")], row.Metrics[gain(m.name, "high")] = mean, mean-half, mean+half
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func printWorlds(c *cli, rows []evaluation.Row, against string) error {
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "world\tpolicy")
+	for _, m := range worldMetrics {
+		fmt.Fprintf(w, "\t%s\tmore than %s", m.name, against)
+	}
+	fmt.Fprintln(w)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s", r.Data, r.Model)
+		for _, m := range worldMetrics {
+			fmt.Fprintf(w, "\t%.4f\t", r.Metrics[m.name])
+			if x, ok := r.Metrics[gain(m.name, "")]; ok {
+				fmt.Fprintf(w, "%+.1f %% [%+.1f, %+.1f]", x, r.Metrics[gain(m.name, "low")], r.Metrics[gain(m.name, "high")])
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,164 @@
+package closedloop
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nudge/cmd/nudge/internal/sandbox"
+	"nudge/operators/pipeline"
+	"nudge/streams"
+	"nudge/streams/simulate"
+)
+
+// Counts is what came of a stretch of time in the shop.
+type Counts struct {
+	Visits, Slates, Clicks, Orders int64
+	Revenue                        float64 // units of currency
+}
+
+// ClicksPerVisit and OrdersPerVisit are rates; 0 without visits.
+func (n *Counts) ClicksPerVisit() float64 { return float64(n.Clicks) / max(float64(n.Visits), 1) }
+func (n *Counts) OrdersPerVisit() float64 { return float64(n.Orders) / max(float64(n.Visits), 1) }
+
+func (n *Counts) add(e *streams.Event) {
+	switch e.Type {
+	case streams.PageViewed:
+		n.Visits++
+	case streams.DecisionShown:
+		n.Slates++
+	case streams.DecisionClicked:
+		n.Clicks++
+	case streams.OrderCompleted:
+		n.Orders++
+		n.Revenue += float64(e.Value) / streams.Micro
+	}
+}
+
+// Result is what came of a run: of all of it, and of its second half.
+type Result struct {
+	All, Later Counts
+	Events     int64
+}
+
+// Policy decides in the shop.
+type Policy interface {
+	// Feed takes in a record and what it is, if it is an event, and hands on decisions.
+	Feed(r *simulate.Record, e *streams.Event, decided func(*streams.Decision)) error
+	Close() error
+}
+
+// Play opens a shop with a policy for so long.
+func Play(shop simulate.Shop, span time.Duration, p func(*simulate.World) (Policy, error)) (res Result, err error) {
+	w, err := simulate.New(shop)
+	if err != nil {
+		return res, err
+	}
+	policy, err := p(w)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, policy.Close()) }()
+	start, end := shop.Start.UnixMilli(), shop.Start.Add(span).UnixMilli()
+	decoder := streams.NewDecoder(streams.Native)
+	var e streams.Event
+	for {
+		r, ok := w.Until(end)
+		if !ok {
+			return res, w.Err()
+		}
+		if fault := decoder.Decode(&streams.Record{Value: r.Value}, &e); fault != nil {
+			return res, fmt.Errorf("closedloop: the shop wrote %s: %w", r.Value, fault)
+		}
+		res.Events++
+		res.All.add(&e)
+		if e.TimeMS >= start+(end-start)/2 {
+			res.Later.add(&e)
+		}
+		if err := policy.Feed(&r, &e, func(d *streams.Decision) { w.React(d, r.TimeMS) }); err != nil {
+			return res, err
+		}
+	}
+}
+
+// nobody decides nothing.
+type nobody struct{}
+
+// Nobody is the shop without decisions.
+func Nobody(*simulate.World) (Policy, error) { return nobody{}, nil }
+
+func (nobody) Feed(*simulate.Record, *streams.Event, func(*streams.Decision)) error { return nil }
+func (nobody) Close() error                                                         { return nil }
+
+// engine is a pipeline that decides.
+type engine struct{ *sandbox.Sandbox }
+
+// Pipeline is a pipeline that decides.
+func Pipeline(config *pipeline.Config) func(*simulate.World) (Policy, error) {
+	return func(*simulate.World) (Policy, error) {
+		s, err := sandbox.New(config)
+		if err != nil {
+			return nil, err
+		}
+		return engine{s}, nil
+	}
+}
+
+func (p engine) Feed(r *simulate.Record, _ *streams.Event, decided func(*streams.Decision)) error {
+	step, err := p.Sandbox.Feed(r.Value)
+	if err != nil {
+		return fmt.Errorf("closedloop: %s: %w", r.Value, err)
+	}
+	for _, d := range step.Decisions {
+		decided(d.Decision)
+	}
+	return nil
+}
+
+// oracle shows what the world knows to be best.
+type oracle struct {
+	world *simulate.World
+	size  int
+	n     int
+	shown map[string][]string // items, by the customer, in the visit under way
+}
+
+// Oracle shows on every page and product what is worth most to the shopper, as only the world knows, and was not shown in the visit:
+// more than can be reached.
+func Oracle(size int) func(*simulate.World) (Policy, error) {
+	return func(w *simulate.World) (Policy, error) {
+		return &oracle{world: w, size: size, shown: map[string][]string{}}, nil
+	}
+}
+
+func (o *oracle) Feed(_ *simulate.Record, e *streams.Event, decided func(*streams.Decision)) error {
+	id, anonymous := e.User, false
+	if id == "" {
+		id, anonymous = e.Anon, true
+	}
+	switch e.Type {
+	case streams.DecisionShown:
+		for i := range e.Lines {
+			o.shown[id] = append(o.shown[id], strings.Clone(e.Lines[i].ID))
+		}
+		return nil
+	case streams.PageViewed: // a visit begins
+		delete(o.shown, id)
+	case streams.ProductViewed:
+	default:
+		return nil
+	}
+	o.n++
+	d := &streams.Decision{ID: fmt.Sprintf("oracle.%d.home.0", o.n), Kind: streams.KindRecommendation, Name: "home", Action: streams.ActionShow, User: id, Anonymous: anonymous, Propensity: 1}
+	for _, item := range o.world.Best(id, anonymous, o.size+len(o.shown[id])) {
+		if len(d.Items) < o.size && !slices.Contains(o.shown[id], item) {
+			d.Items = append(d.Items, streams.DecisionItem{ID: item, Propensity: 1})
+		}
+	}
+	decided(d)
+	return nil
+}
+
+func (o *oracle) Close() error { return nil }
