@@ -22,6 +22,22 @@ func init() {
 		m.Touch = m.note
 		return m
 	}
+	subjects["Clicks"] = func() model {
+		m := &clicks{Clicks: models.NewClicks(itemsInTests)}
+		m.Touch = m.note
+		m.TouchItem = func(row uint32) { m.note(uint32(m.Rows()) + row) }
+		return m
+	}
+	subjects["Repurchase"] = func() model {
+		m := &repurchase{Repurchase: models.NewRepurchase()}
+		m.Touch = func(row uint32) {
+			if row >= models.MaxItems {
+				row = row - models.MaxItems + itemsInTests
+			}
+			m.note(row)
+		}
+		return m
+	}
 	subjects["Ranker"] = func() model {
 		m := &ranker{Ranker: models.NewRanker(models.RankerOptions{Features: 3 * itemsInTests, Rate: 0.1, Decay: 1e-4})}
 		m.Touch = m.note
@@ -94,6 +110,97 @@ func loadAll(rows [][]byte, load func(uint32, []byte) error) error {
 	return nil
 }
 
+// clicks has the rows of the features and positions, then the items'.
+type clicks struct {
+	*models.Clicks
+	ordered
+}
+
+func offered(x example) *models.Offered {
+	return &models.Offered{Item: x.item, Base: float32(x.b%3) - 1, Features: []uint16{uint16(x.a % itemsInTests)}}
+}
+func (m *clicks) learn(x example) {
+	if x.item == models.NoItem {
+		return // of which one learns what its features teach
+	}
+	m.Learn(offered(x), 1+int(x.b%7), x.item%2 == 0, x.weight)
+}
+func (m *clicks) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		fmt.Fprintln(&out, m.Logit(offered(example{item: i, a: i, b: i})), m.Look(int(i)))
+	}
+	return out.String()
+}
+func (m *clicks) rows() (out [][]byte) {
+	for n := range uint32(m.Rows()) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	for n := range uint32(itemsInTests) {
+		out = append(out, m.AppendItem(nil, n))
+	}
+	return out
+}
+func (m *clicks) load(rows [][]byte) error {
+	n := min(len(rows), m.Rows())
+	err := loadAll(rows[:n], m.LoadRow)
+	if err == nil {
+		err = loadAll(rows[n:], m.LoadItem)
+	}
+	return err
+}
+func (m *clicks) limit() int { return 8 * models.PacedRow }
+func (m *clicks) same(row uint32, b []byte) bool {
+	if n := uint32(m.Rows()); row >= n {
+		return bytes.Equal(m.AppendItem(nil, row-n), b)
+	}
+	return bytes.Equal(m.AppendRow(nil, row), b)
+}
+
+// repurchase has the rows of the items, then those of the first groups.
+type repurchase struct {
+	*models.Repurchase
+	notes
+}
+
+func (m *repurchase) learn(x example) {
+	if good(x) { // a purchase has no weight
+		m.Learn(x.item, uint32(x.a)%3, x.atMS)
+	}
+}
+func (m *repurchase) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		fmt.Fprintln(&out, m.Rate(i, uint32(i)%3), m.Due(i, uint32(i)%3, 3e8), m.Never(i, uint32(i)%3))
+	}
+	return out.String()
+}
+func (m *repurchase) rows() (out [][]byte) {
+	for n := range uint32(itemsInTests) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	for n := range uint32(3) {
+		out = append(out, m.AppendRow(nil, models.MaxItems+n))
+	}
+	return out
+}
+func (m *repurchase) load(rows [][]byte) error {
+	n := min(len(rows), itemsInTests)
+	err := loadAll(rows[:n], m.LoadRow)
+	if err == nil {
+		err = loadAll(rows[n:], func(row uint32, b []byte) error { return m.LoadRow(models.MaxItems+row, b) })
+	}
+	return err
+}
+func (m *repurchase) add(o model) { m.Add(o.(*repurchase).Repurchase) }
+func (m *repurchase) limit() int  { return 40 }
+func (m *repurchase) same(row uint32, b []byte) bool {
+	if row >= itemsInTests {
+		row = row - itemsInTests + models.MaxItems
+	}
+	return bytes.Equal(m.AppendRow(nil, row), b)
+}
+
 type ranker struct {
 	*models.Ranker
 	ordered
@@ -128,7 +235,7 @@ func (m *ranker) rows() (out [][]byte) {
 	return out
 }
 func (m *ranker) load(rows [][]byte) error       { return loadAll(rows, m.LoadRow) }
-func (m *ranker) limit() int                     { return 8 * models.RankerRow }
+func (m *ranker) limit() int                     { return 8 * models.PacedRow }
 func (m *ranker) same(row uint32, b []byte) bool { return bytes.Equal(m.AppendRow(nil, row), b) }
 
 // near has a session for each item of the examples' second place. Its rows are the head, the items and the sessions.
