@@ -1,6 +1,9 @@
 package models
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Clicks learns from what was shown and what became of it how likely a customer takes an item once it is looked at. It is a position-based
 // model (Richardson, Dominowska, Ragno 2007):
@@ -92,8 +95,9 @@ func (c *Clicks) Learn(x *Offered, position int, taken bool, weight float32) {
 		c.step(c.position(position), float32(look-looked)*weight)
 	}
 	gradient := float32(chance-wanted) * weight
+	rate := c.rate / math.Sqrt(float64(len(x.Features)+1)) // together they move as far as one alone would
 	for _, f := range x.Features {
-		c.step(uint32(f), gradient)
+		c.stepAt(uint32(f), gradient, rate)
 	}
 	if x.Item == NoItem {
 		return

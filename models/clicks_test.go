@@ -17,7 +17,7 @@ func TestClicksUnderstandPositions(t *testing.T) {
 	look := []float64{1, 0.6, 0.4, 0.25, 0.15, 0.1}
 	taken := []float64{0.05, 0.3} // of a feature 0 and 1
 	m := models.NewClicks(2)
-	for range 40_000 {
+	for range 100_000 {
 		for k := range look {
 			f := uint16(0)
 			if r.Float64() < []float64{0.1, 0.2, 0.4, 0.6, 0.8, 0.9}[k] {

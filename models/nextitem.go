@@ -138,7 +138,7 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 	if len(q.Items) > 0 {
 		if m.learned++; m.learned <= rankAlways || m.learned%rankEvery == 0 {
 			m.rank(s, q)
-			if at, fresh := s.union.place(item); !fresh && at >= 0 {
+			if at, fresh := s.union.Place(item); !fresh && at >= 0 {
 				m.Ranker.Learn(&s.slate, at, 1)
 				m.blend.learn(&s.says[at].parts)
 			}
@@ -209,7 +209,7 @@ func (s *NextItemScratch) Top(n int, keep func(Item) bool) []Candidate { return 
 
 // Why says which source spoke loudest for a candidate of Rank's, and for which item of the query, NoItem for none.
 func (s *NextItemScratch) Why(i Item) (Voice, Item) {
-	at, fresh := s.union.place(i)
+	at, fresh := s.union.Place(i)
 	if fresh || at < 0 {
 		return VoiceTrending, NoItem
 	}
@@ -233,7 +233,7 @@ func (m *NextItem) Forget(row uint32) {
 
 // of is what is said of an item, which becomes a candidate.
 func (s *NextItemScratch) of(i Item) *says {
-	at, fresh := s.union.place(i)
+	at, fresh := s.union.Place(i)
 	if at < 0 {
 		return &says{} // more than any catalogue of sources brings together
 	}
@@ -263,7 +263,7 @@ func (m *NextItem) rank(s *NextItemScratch, q *Query) {
 		if x.place > 0 {
 			again = 1 + m.Again.percent25(i)
 		}
-		s.slate.Features = x.features(s.slate.Features, &v, scoreBucket(trend), again, m.Deep != nil)
+		s.slate.Features = x.features(s.slate.Features, &v, ScoreBucket(trend), again, m.Deep != nil)
 	}
 	m.Ranker.Rank(&s.slate)
 }

@@ -48,8 +48,8 @@ func readVisit(s *NextItemScratch, q *Query) visit {
 func (x *says) features(to []uint32, s *visit, trend, again int, deep bool) []uint32 {
 	f := features{to: to}
 	place := min(x.place, 9)
-	near, together := scoreBucket(x.near), scoreBucket(x.together)
-	nearRank, togetherRank := rankBucket(x.nearRank), rankBucket(x.togetherRank)
+	near, together := ScoreBucket(x.near), ScoreBucket(x.together)
+	nearRank, togetherRank := RankBucket(x.nearRank), RankBucket(x.togetherRank)
 	f.add(20, near)
 	f.add(12, nearRank)
 	f.add(20, together)
@@ -72,7 +72,7 @@ func (x *says) features(to []uint32, s *visit, trend, again int, deep bool) []ui
 	f.cross(10, place, 16, again)
 	f.cross(16, again, 8, s.length)
 	if deep {
-		score, rank := scoreBucket(x.deep), rankBucket(x.deepRank)
+		score, rank := ScoreBucket(x.deep), RankBucket(x.deepRank)
 		f.cross(20, score, 8, s.length)
 		f.cross(12, rank, 12, nearRank)
 		f.cross(10, score/2, 10, near/2)
@@ -104,8 +104,8 @@ func (f *features) add(of, n int) {
 
 func (f *features) cross(of1, n1, of2, n2 int) { f.add(of1*of2, n1*of2+n2) }
 
-// scoreBucket buckets a part of the best by halves of powers of two: 0 for nothing, 19 for the best.
-func scoreBucket(x float32) int { return min(max(19+halvings(x), 0), 19) }
+// ScoreBucket buckets a part of the best by halves of powers of two: 0 for nothing, 19 for the best.
+func ScoreBucket(x float32) int { return min(max(19+halvings(x), 0), 19) }
 
 // strengthBucket buckets any score by powers of two into 0 to 15, with 1 in 12.
 func strengthBucket(x float32) int { return min(max(12+halvings(x)>>1, 0), 15) }
@@ -123,7 +123,8 @@ func halvings(x float32) int {
 	return n
 }
 
-func rankBucket(n int) int {
+// RankBucket buckets a rank from 1 into 1 to 11, 0 for none.
+func RankBucket(n int) int {
 	switch {
 	case n <= 5:
 		return n

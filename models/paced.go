@@ -25,11 +25,13 @@ func newPaced(n int, rate, decay float64) paced {
 	return paced{rate: rate, decay: decay, weight: make([]float32, n), steps: make([]float32, n)}
 }
 
-func (w *paced) step(f uint32, gradient float32) {
+func (w *paced) step(f uint32, gradient float32) { w.stepAt(f, gradient, w.rate) }
+
+func (w *paced) stepAt(f uint32, gradient float32, rate float64) {
 	if w.Touch != nil {
 		w.Touch(f / PacedRow)
 	}
-	descend(&w.weight[f], &w.steps[f], gradient, w.rate, w.decay)
+	descend(&w.weight[f], &w.steps[f], gradient, rate, w.decay)
 }
 
 // descend makes one step of one weight.

@@ -34,8 +34,11 @@ func (s *Scratch) Reset() {
 // Len is the number of candidates.
 func (s *Scratch) Len() int { return len(s.found) }
 
+// Add lets an item be spoken for without a source.
+func (s *Scratch) Add(i Item, score float32) { s.add(i, score, NoItem) }
+
 func (s *Scratch) add(i Item, score float32, source Item) {
-	at, fresh := s.place(i)
+	at, fresh := s.Place(i)
 	if at < 0 {
 		return
 	}
@@ -50,8 +53,8 @@ func (s *Scratch) add(i Item, score float32, source Item) {
 	}
 }
 
-// place finds an item among the candidates, or adds it; -1 where there is no more room.
-func (s *Scratch) place(i Item) (at int, fresh bool) {
+// Place finds an item among the candidates, or adds it; -1 where there is no more room.
+func (s *Scratch) Place(i Item) (at int, fresh bool) {
 	h := uint32(i) * 0x9E3779B1 >> 20
 	for {
 		n := s.slots[h]

@@ -21,6 +21,8 @@ import (
 type Catalog struct {
 	// evicted is called for every row that is emptied.
 	evicted func(row uint32)
+	// described is called when what describes an item has changed, or was loaded.
+	described func(i models.Item, r *item)
 
 	table  *engine.Table
 	limit  int
@@ -45,6 +47,10 @@ type item struct {
 	price, cost   int64  // millionths; cost is valid if itemCosted
 	stock         int64  // valid if itemCounted
 	from, until   int64  // Unix ms of availability; 0: open
+	bornMS        int64  // when the catalogue first had it; 0: it never did
+	brand         string
+	terms         []uint32 // that describe it, ascending
+	leaf          uint32   // hash of its first category; 0: none
 	fromCatalogue bool
 }
 
@@ -247,7 +253,11 @@ func (c *Catalog) upsert(e *streams.Event) {
 	n := i.Row()
 	c.table.Touch(n)
 	r := item{id: c.rows[n].id, categories: clipCategories(x.Categories), price: x.Price, stock: x.Stock, from: x.AvailableFromMS,
-		until: x.AvailableUntilMS, fromCatalogue: true}
+		until: x.AvailableUntilMS, fromCatalogue: true, bornMS: c.rows[n].bornMS, brand: strings.Clone(clipText(x.Brand, maxBrandBytes)), terms: termsOf(x)}
+	if r.bornMS == 0 {
+		r.bornMS = e.TimeMS
+	}
+	r.leaf = leafOf(r.categories)
 	var m itemMarks
 	if x.HasMargin {
 		r.cost = max(0, x.Price-x.Margin)
@@ -264,6 +274,9 @@ func (c *Catalog) upsert(e *streams.Event) {
 	}
 	c.rows[n], c.marks[n] = r, m
 	c.met(i, e.TimeMS)
+	if c.described != nil {
+		c.described(i, &c.rows[n])
+	}
 }
 
 // remove takes in that the catalogue has the item no longer.
@@ -272,6 +285,15 @@ func (c *Catalog) remove(e *streams.Event) {
 		c.table.Touch(i.Row())
 		c.marks[i.Row()] |= itemRemoved
 	}
+}
+
+// leafOf is a hash of the first of some categories, 0 for none.
+func leafOf(categories string) uint32 {
+	if categories == "" {
+		return 0
+	}
+	first, _, _ := strings.Cut(categories, "\n")
+	return uint32(xxhash.Sum64String(first)) | 1
 }
 
 const maxCategories = 512 // bytes kept of an item's categories
@@ -307,6 +329,14 @@ func (c *Catalog) row(n uint32, key, value []byte) (k, v []byte) {
 	w.int(r.from)
 	w.int(r.until)
 	w.int(int64(c.days[n]))
+	if r.bornMS != 0 {
+		w.int(r.bornMS)
+		w.text(r.brand)
+		w.uint(uint64(len(r.terms)))
+		for _, t := range r.terms {
+			w.fixed32(t)
+		}
+	}
 	return key, w.b
 }
 
@@ -332,6 +362,16 @@ func (c *Catalog) load(key, value []byte) error {
 			stock: r.int(), from: r.int(), until: r.int()}
 		c.days[n] = int32(r.int())
 		if r.err == nil && len(r.b) > 0 {
+			x.bornMS, x.brand = r.int(), r.text()
+			x.terms = make([]uint32, r.limited(maxTerms))
+			for k := range x.terms {
+				if x.terms[k] = r.fixed32(); k > 0 && x.terms[k] <= x.terms[k-1] {
+					r.failf("the terms are out of order")
+				}
+			}
+		}
+		x.leaf = leafOf(x.categories)
+		if r.err == nil && len(r.b) > 0 {
 			r.failf("%d bytes too many", len(r.b))
 		}
 		if r.err != nil {
@@ -339,6 +379,9 @@ func (c *Catalog) load(key, value []byte) error {
 		}
 		c.rows[n], c.hashes[n] = x, hashItem(x.id)
 		c.enter(n)
+		if c.described != nil {
+			c.described(models.MakeItem(n, c.gens[n]), &c.rows[n])
+		}
 	}
 	c.unsorted = true
 	return nil

@@ -42,10 +42,16 @@ type Recommender struct {
 	Audience      string   `yaml:"audience"` // a condition: only to customers for whom it holds
 	Log           []string `yaml:"log"`      // features published with each decision
 	AtMost        Rate     `yaml:"at_most"`
-	Candidates    []string `yaml:"candidates" allow:"next_item|viewed_together|similar_shoppers|recently_viewed|trending"` // in the order in which they are taken
-	Always        bool     `yaml:"always"`                                                                                 // publish also that there is nothing to show
+	Candidates    []string `yaml:"candidates" allow:"next_item|viewed_together|similar_shoppers|similar_content|goes_with|instead_of|buy_again|recently_viewed|trending"` // in the order in which they are taken
+	Rank          Rank     `yaml:"rank"`
+	Filter        string   `yaml:"filter"` // a condition over a candidate and the customer: only items for which it holds
+	Rules         []Rule   `yaml:"rules"`
+	Always        bool     `yaml:"always"` // publish also that there is nothing to show
 	Size          int      `yaml:"size" allow:"1..50"`
 	PerCategory   int      `yaml:"per_category" allow:"0..50"` // at most so many items of one first category in a list; 0: any number
+	PerBrand      int      `yaml:"per_brand" allow:"0..50"`
+	Diversify     float64  `yaml:"diversify" allow:"0..1"` // how much an item that resembles those above it loses; 0: nothing
+	SeenAtMost    Rate     `yaml:"seen_at_most"`           // an item that was seen so often and not clicked rests
 	Expires       Duration `yaml:"expires" allow:"1s.."`
 	History       int      `yaml:"history" allow:"1..20"`  // how many of the customer's last items speak
 	HalfLife      Duration `yaml:"half_life" allow:"1h.."` // of what is viewed together; the same for all recommenders
@@ -59,6 +65,66 @@ func (r *Recommender) SetDefaults() {
 		Candidates: []string{viewedTogether, trending}, Size: 8, Expires: Duration(10 * time.Minute), History: 6,
 		HalfLife: Duration(14 * day), TrendHalfLife: Duration(day), ExcludeBought: Duration(30 * day),
 	}
+}
+
+// Rank has the candidates of all sources ranked by what became of the lists before. Without a goal they stand in the order of the sources.
+type Rank struct {
+	Goal    string   `yaml:"goal,bare" allow:"click|cart|order|margin"` // what is learned and ranked by: the chance of it; margin: of an order, times the item's margin
+	Within  Duration `yaml:"within" allow:"1m..7d"`                     // what happens so long after a list was shown counts for it; 0: 1h for clicks, 24h for others
+	Explore float64  `yaml:"explore" allow:"0..0.5"`                    // share of places that are given to chance
+}
+
+// within is the time in which what happens counts for a list.
+func (r *Rank) within() int64 {
+	switch {
+	case r.Within > 0:
+		return r.Within.MS()
+	case r.Goal == goalClick:
+		return time.Hour.Milliseconds()
+	}
+	return day.Milliseconds()
+}
+
+// Rule is a merchandiser's: exactly one of Pin, Boost and Bury.
+type Rule struct {
+	Pin   string  `yaml:"pin"`                   // an item that stands At a place, where the list's other rules allow it
+	At    int     `yaml:"at" allow:"1..50"`      // the place of what is pinned
+	Boost string  `yaml:"boost"`                 // a condition: the scores of items for which it holds are multiplied by By
+	By    float64 `yaml:"by" allow:"0.01..1000"` // of Boost
+	Bury  string  `yaml:"bury"`                  // a condition: items for which it holds stand below all others
+	From  Day     `yaml:"from"`                  // the first day, in the pipeline's zone; none: since ever
+	Until Day     `yaml:"until"`                 // the last day
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (r *Rule) SetDefaults() { *r = Rule{At: 1, By: 2} }
+
+// Day is a day of the calendar, written 2026-12-24. The zero Day is none.
+type Day struct{ days int32 } // since 1970, plus 1
+
+// MarshalText is the inverse of UnmarshalText.
+func (d Day) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// String writes the day as it is read, nothing for none.
+func (d Day) String() string {
+	if d.days == 0 {
+		return ""
+	}
+	return time.Unix(int64(d.days-1)*86400, 0).UTC().Format(time.DateOnly)
+}
+
+// UnmarshalText reads 2026-12-24.
+func (d *Day) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*d = Day{}
+		return nil
+	}
+	x, err := time.Parse(time.DateOnly, string(text))
+	if err != nil || x.Year() < 1970 || x.Year() > 9999 {
+		return errors.New("want a day such as 2026-12-24")
+	}
+	d.days = int32(x.Unix()/86400) + 1
+	return nil
 }
 
 // Offer gives a coupon at a moment: as a rule when a customer has fallen silent with something in the cart.

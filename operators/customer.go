@@ -25,9 +25,11 @@ type Customer struct {
 	consents        []consent // by purpose ascending
 	traits          []trait   // by name ascending: those that the pipeline asks for
 	features        feature.Row
-	parts           *parts   // nil: nothing
-	sets            *ownSets // of the features
-	members         []member // by key ascending: the audiences that the customer belongs to
+	parts           *parts       // nil: nothing
+	sets            *ownSets     // of the features
+	members         []member     // by key ascending: the audiences that the customer belongs to
+	impressions     []impression // by (time, id) ascending
+	tired           []tired      // items seen and not clicked, by (time, item) ascending
 }
 
 // newCustomer is one of whom nothing is known, with features of the sets.

@@ -71,6 +71,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 		c.setTrait(x.name, x.value, x.atMS)
 	}
 	c.mergeMembers(o)
+	c.mergeImpressions(o)
 }
 
 // earliest is the smaller of two times, of which 0 is none.

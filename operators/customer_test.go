@@ -19,7 +19,7 @@ func customers(t *rapid.T, label string) *Customer {
 	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
 		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
 		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
-		n := rapid.IntRange(0, 9).Draw(t, "what")
+		n := rapid.IntRange(0, 12).Draw(t, "what")
 		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
 		switch n {
 		case 0:
@@ -43,6 +43,20 @@ func customers(t *rapid.T, label string) *Customer {
 		case 8:
 			c.reviews++
 			c.ratings += int64(hash) * 1e6
+		case 10:
+			c.tire(hash, now)
+		case 11:
+			c.refresh(hash)
+		case 12:
+			x := impression{id: uint64(rapid.IntRange(1, 100).Draw(t, "list")), decider: uint32(hash), atMS: now, items: []impressed{
+				{hash: hash, base: -1, place: 1, features: []uint16{uint16(hash), 700}}, {hash: hash + 1, place: 2}}}
+			x.see(hash, 3)
+			if c.impressionOf(x.id) >= 0 {
+				break // a list is of one customer, once
+			}
+			for c.addImpression(x) {
+				c.dropImpression(0)
+			}
 		case 9:
 			c.takeBack(uint64(rapid.IntRange(1, 100).Draw(t, "order")))
 		}
@@ -100,7 +114,7 @@ func TestMergeLaws(t *testing.T) {
 			t.Fatalf("the empty customer does not become the other:\n%s\n%s", got, a.text())
 		}
 		all := merged(merged(a, b), c)
-		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders {
+		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders || len(all.impressions) > keptImpressions || len(all.tired) > keptTired {
 			t.Fatalf("not bounded: %+v", all)
 		}
 	})
@@ -141,6 +155,8 @@ func FuzzDecodeCustomer(f *testing.F) {
 	c.mark(4).atMS = 1e12
 	c.setConsent("marketing", 1e12, true)
 	c.setTrait("staff", "true", 1e12)
+	c.tire(8, 1e12)
+	c.addImpression(impression{id: 3, decider: 4, atMS: 1e12, seen: true, items: []impressed{{hash: 5, base: 1, place: 1, seenAt: 2, won: true, features: []uint16{3, 500}}}})
 	f.Add(c.AppendBinary(nil))
 	f.Add((&Customer{}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -88,7 +88,19 @@ var eventFields = []field{
 
 // itemFields are item.<name>: what the catalogue says of the event's first item, or of the candidate.
 var itemFields = []field{
+	{"brand", condition.Text, nil, func(f *facts) string {
+		if r := f.row(); r != nil {
+			return r.brand
+		}
+		return ""
+	}},
 	{"category", condition.Text, nil, (*facts).category},
+	{"days", condition.Number, func(f *facts) float64 {
+		if r := f.row(); r != nil && r.bornMS != 0 {
+			return float64(max(f.nowMS-r.bornMS, 0)) / (24 * 3600_000)
+		}
+		return math.NaN()
+	}, nil},
 	{"id", condition.Text, nil, func(f *facts) string {
 		if r := f.row(); r != nil {
 			return r.id
@@ -226,6 +238,15 @@ func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
 		f.event = &noEvent
 	} else if len(f.event.Lines) > 0 {
 		f.item = p.catalog.find(hashItem(f.event.Lines[0].ID))
+	}
+}
+
+// ask fills the facts of a question for a list, without a candidate.
+func (f *facts) ask(p *Program, c *Customer, a *asked) {
+	*f = facts{program: p, customer: c, event: a.event, id: a.id, anonymous: a.anonymous, nowMS: a.nowMS, item: models.NoItem, view: f.view}
+	f.view.Look(p.features, &c.features, a.nowMS)
+	if f.event == nil {
+		f.event = &noEvent
 	}
 }
 

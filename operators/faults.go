@@ -74,6 +74,11 @@ func (c *Config) Faults() (faults []ConfigFault) {
 	for _, name := range slices.Sorted(maps.Keys(c.Recommenders)) {
 		r := c.Recommenders[name]
 		decider("recommenders."+name, r.When, r.Audience, r.Log)
+		note("recommenders."+name+".filter", r.Filter, scopeFilter)
+		for i := range r.Rules {
+			note(fmt.Sprintf("recommenders.%s.rules[%d].boost", name, i), r.Rules[i].Boost, scopeFilter)
+			note(fmt.Sprintf("recommenders.%s.rules[%d].bury", name, i), r.Rules[i].Bury, scopeFilter)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Offers)) {
 		o := c.Offers[name]

@@ -44,8 +44,17 @@ type scratch struct {
 	next        *models.NextItemScratch
 	query       models.Query
 	apart       []models.Item // before, without the lesson's item
-	shown       []string      // first categories of the items in the list, where they are capped
 	history     []models.Item
+	asking      []models.Item
+	content     models.ContentScratch
+	union       *models.Scratch // of list
+	list        []listed
+	picks       []pick
+	taste       taste
+	outcomes    []outcome
+	pairs       []pairLesson
+	partners    []uint64 // of all pairs
+	repeats     []repeat
 	decision    streams.Decision
 	reasons     []streams.Reason
 }
@@ -63,7 +72,7 @@ type lesson struct {
 
 // NewScratch returns the scratch of a shard.
 func (p *Program) NewScratch(int) any {
-	return &scratch{candidates: models.NewScratch()}
+	return &scratch{candidates: models.NewScratch(), union: models.NewScratch()}
 }
 
 // Fold takes one event into the customer's state, and lets the deciders that wait for its type decide.
@@ -79,6 +88,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	c.lastMS = max(c.lastMS, t.NowMS)
 	c.firstMS = earliest(c.firstMS, t.NowMS)
 	p.take(t, c, s)
+	p.react(t, c, s)
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
 	p.sampleStandards(t, c, s)
@@ -127,6 +137,9 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 		p.interact(t, c, s, lines, weightWished)
 	case streams.ProductAdded:
 		p.interact(t, c, s, lines, weightAdded)
+		if p.learnsPairs {
+			s.pairCart(c, lines, now)
+		}
 		for i := range lines {
 			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
 		}
@@ -142,6 +155,12 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 	case streams.OrderCompleted:
 		p.interact(t, c, s, lines, weightAnOrder)
 		c.cart = c.cart[:0]
+		if p.learnsPairs {
+			s.pairOrder(lines, now)
+		}
+		if p.learnsAgain {
+			s.noteRepeats(c, lines, now)
+		}
 		for i := range lines {
 			c.bought = meet(c.bought, seen{hash: hashItem(lines[i].ID), atMS: now, item: models.NoItem}, p.config.Limits.Bought)
 		}
@@ -234,6 +253,10 @@ func (p *Program) Item(e *streams.Event, _ int64) {
 	switch {
 	case len(e.Lines) == 0:
 	case e.Type == streams.ItemUpserted:
+		if p.openedMS == 0 {
+			p.shared.Touch(rowOpened)
+			p.openedMS = e.TimeMS
+		}
 		p.catalog.upsert(e)
 		p.trends.Settle() // the item may have taken the row of a popular one
 	case e.Type == streams.ItemRemoved:
@@ -252,6 +275,8 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		for i := range s.lessons {
 			p.learn(s, &s.lessons[i], p.catalog.evictions == evictions)
 		}
+		p.learnPairs(s)
+		p.learnOutcomes(s)
 		p.learnStandards(s)
 		for _, gap := range s.gaps {
 			p.rhythm.Learn(gap)
@@ -269,6 +294,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 	p.learnShared(t, scratches)
 	p.begun.note(t.WatermarkMS)
 	p.trends.Settle()
+	p.content.Settle()
 	if p.learned != before {
 		p.newVersion()
 	}

@@ -428,7 +428,14 @@ func short(t *testing.T, data []byte) string {
 	items, _ := d["items"].([]any)
 	for _, x := range items {
 		i := x.(map[string]any)
-		fmt.Fprintf(&out, "\n   %v %v %s", i["id"], i["score"], reasons(i["reasons"]))
+		chance := ""
+		if i["propensity"] != 1.0 {
+			chance = fmt.Sprintf("~%v ", i["propensity"])
+		}
+		fmt.Fprintf(&out, "\n   %v %v %s%s", i["id"], i["score"], chance, reasons(i["reasons"]))
+	}
+	if len(items) > 0 && d["propensity"] != 1.0 {
+		fmt.Fprintf(&out, " ~%v", d["propensity"])
 	}
 	for _, key := range []string{"offer", "alert", "features"} {
 		if d[key] != nil {

@@ -33,12 +33,21 @@ type Description struct {
 	Categories   map[string]map[string]any `json:"categories,omitempty"` // features by category
 	Audiences    map[string]string         `json:"audiences,omitempty"`  // since when the customer belongs to them
 	Deciders     []DeciderState            `json:"deciders,omitempty"`
+	Seen         []SeenItem                `json:"seen,omitempty"`    // recommended and not clicked, the latest first
+	Pending      int                       `json:"pending,omitempty"` // recommendations of which it is not yet known what became of them
 }
 
 // ItemTime is an item and when it was last met. Items that have no row are named by their hash.
 type ItemTime struct {
 	Item string `json:"item"`
 	At   string `json:"at"`
+}
+
+// SeenItem is an item that was seen and not clicked.
+type SeenItem struct {
+	Item  string `json:"item"`
+	Times int    `json:"times"`
+	At    string `json:"at"`
 }
 
 // CartItem is a line of the cart.
@@ -134,6 +143,10 @@ func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 			d.Audiences[a.name] = timeText(c.members[i].sinceMS)
 		}
 	}
+	d.Pending = len(c.impressions)
+	for i := len(c.tired) - 1; i >= 0; i-- {
+		d.Seen = append(d.Seen, SeenItem{Item: p.itemName(c.tired[i].hash), Times: int(c.tired[i].n), At: timeText(c.tired[i].atMS)})
+	}
 	for _, name := range p.deciders() {
 		if m := c.marked(nameHash(name)); m.atMS != 0 {
 			d.Deciders = append(d.Deciders, DeciderState{Name: name, At: timeText(m.atMS), Count: int(m.n), Alerted: m.alerted})
@@ -171,6 +184,8 @@ type ItemDescription struct {
 	Cost       *float64       `json:"cost,omitempty"`
 	Stock      *int64         `json:"stock,omitempty"`
 	Categories []string       `json:"categories,omitempty"`
+	Brand      string         `json:"brand,omitempty"`
+	Since      string         `json:"since,omitempty"` // when the catalogue first had it
 	From       string         `json:"available_from,omitempty"`
 	Until      string         `json:"available_until,omitempty"`
 	LastDay    string         `json:"last_day,omitempty"` // of an event or catalogue record
@@ -209,6 +224,7 @@ func (p *Program) DescribeItem(id string) (any, bool) {
 		stock := r.stock
 		d.Stock = &stock
 	}
+	d.Brand, d.Since = r.brand, timeText(r.bornMS)
 	if r.categories != "" {
 		d.Categories = strings.Split(r.categories, "\n")
 	}

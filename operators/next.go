@@ -93,22 +93,19 @@ func (p *Program) nextQuery(c *Customer, s *scratch, key uint64, nowMS int64) *m
 	return q
 }
 
-// whyNext puts what spoke for an item into a reason.
-func (p *Program) whyNext(s *scratch, i models.Item, chance float64) streams.Reason {
+// whyNext says what spoke for an item.
+func (p *Program) whyNext(s *scratch, i models.Item, chance float64) said {
 	voice, with := s.next.Why(i)
-	why := streams.Reason{Code: streams.ReasonTrending, Weight: chance}
+	why := said{code: streams.ReasonTrending, with: with, weight: chance}
 	switch voice {
 	case models.VoiceTogether:
-		why.Code = streams.ReasonViewedTogether
+		why.code = streams.ReasonViewedTogether
 	case models.VoiceNear:
-		why.Code = streams.ReasonSimilarShoppers
+		why.code = streams.ReasonSimilarShoppers
 	case models.VoiceSession:
-		why.Code = streams.ReasonRecentView
+		why.code = streams.ReasonRecentView
 	case models.VoiceSequence:
-		why.Code = streams.ReasonModelScore
-	}
-	if p.catalog.valid(with) && with != i {
-		why.With = p.catalog.id(with)
+		why.code = streams.ReasonModelScore
 	}
 	return why
 }

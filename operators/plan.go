@@ -67,8 +67,18 @@ func Plan(old, now *Config) ([]Change, error) {
 	if learns(now, viewedTogether) && !learns(old, viewedTogether) {
 		changes = append(changes, Change{PlanNew, "models.viewed_together", "nothing was learned for it yet"})
 	}
-	if learns(now, nextItem, similarShoppers) && !learns(old, nextItem, similarShoppers) {
-		changes = append(changes, Change{PlanNew, "models.next_item", "nothing was learned for it yet"})
+	for _, m := range []struct {
+		name    string
+		sources []string
+	}{{"next_item", []string{nextItem, similarShoppers}}, {goesWith, []string{goesWith}}, {buyAgain, []string{buyAgain}}} {
+		if learns(now, m.sources...) && !learns(old, m.sources...) {
+			changes = append(changes, Change{PlanNew, "models." + m.name, "nothing was learned for it yet"})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now.Recommenders)) {
+		if before, there := old.Recommenders[name]; there && before.Rank.Goal == "" && now.Recommenders[name].Rank.Goal != "" {
+			changes = append(changes, Change{PlanNew, "models.clicks." + name, "it ranks by the order of the sources until it has learned what becomes of its lists"})
+		}
 	}
 	if old.Timezone != now.Timezone {
 		changes = append(changes, Change{PlanChanged, "timezone", fmt.Sprintf("%s to %s: days and weeks of calendar windows and of budgets begin at another time", old.Timezone, now.Timezone)})

@@ -41,9 +41,14 @@ type Program struct {
 	featuresOnly                 bool     // nobody asks for carts, orders and what was looked at
 	learnsTogether, learnsTrends bool     // some recommender asks for them
 	learnsNext                   bool
-	lessonHistory                int        // items before each that a lesson holds
-	daily                        []*decider // those whose moment is a time of day
-	holdout                      uint64     // customers with a smaller hash get no offer
+	learnsContent                bool
+	learnsPairs                  bool                    // what goes with what
+	learnsAgain                  bool                    // what is bought again
+	remembersSeen                bool                    // what customers saw and did not click
+	ranked                       map[uint32]*recommender // those that rank, by key
+	lessonHistory                int                     // items before each that a lesson holds
+	daily                        []*decider              // those whose moment is a time of day
+	holdout                      uint64                  // customers with a smaller hash get no offer
 	on                           [streams.NumTypes]actions
 	timers                       map[string]func(*Program, *engine.Turn, *Customer, *scratch)
 
@@ -55,19 +60,23 @@ type Program struct {
 
 	traits, purposes, props []string // that conditions name, by slot
 
-	catalog   *Catalog
-	together  *models.CoOccurrence
-	trends    *models.Trending // also of next
-	next      *models.NextItem
-	learning  *models.NextItemScratch // of next, while it learns
-	touchNext func()
-	answering *scratch // of questions
-	rhythm    *models.Rhythm
-	learned   uint64 // interactions
-	budgets   *budgets
-	shared    *engine.Table // of what is one row: rhythm, learned, closed
-	tables    []*engine.Table
-	version   string // of the models, in decisions
+	catalog    *Catalog
+	together   *models.CoOccurrence
+	trends     *models.Trending // also of next
+	next       *models.NextItem
+	learning   *models.NextItemScratch // of next, while it learns
+	touchNext  func()
+	answering  *scratch // of questions
+	content    *models.Content
+	goesWith   *models.CoOccurrence
+	repurchase *models.Repurchase
+	rhythm     *models.Rhythm
+	learned    uint64 // interactions
+	openedMS   int64  // when the catalogue had its first item; 0: it has none
+	budgets    *budgets
+	shared     *engine.Table // of what is one row: rhythm, learned, closed
+	tables     []*engine.Table
+	version    string // of the models, in decisions
 }
 
 // actions is what an event type sets off.
@@ -134,9 +143,23 @@ func (p *Program) addRecommenders() error {
 			return err
 		}
 		p.recommenders = append(p.recommenders, x)
-		p.learnsTogether = p.learnsTogether || slices.Contains(r.Candidates, viewedTogether)
-		p.learnsTrends = p.learnsTrends || slices.Contains(r.Candidates, trending)
-		p.learnsNext = p.learnsNext || slices.Contains(r.Candidates, nextItem) || slices.Contains(r.Candidates, similarShoppers)
+		asks := func(sources ...string) bool {
+			return slices.ContainsFunc(r.Candidates, func(c string) bool { return slices.Contains(sources, c) })
+		}
+		p.learnsTogether = p.learnsTogether || asks(viewedTogether, insteadOf)
+		p.learnsTrends = p.learnsTrends || asks(trending)
+		p.learnsNext = p.learnsNext || asks(nextItem, similarShoppers)
+		p.learnsContent = p.learnsContent || asks(similarContent) || r.Diversify > 0
+		p.learnsPairs = p.learnsPairs || asks(goesWith)
+		p.learnsAgain = p.learnsAgain || asks(buyAgain)
+		p.remembersSeen = p.remembersSeen || x.clicks != nil || r.SeenAtMost.N > 0
+		if x.clicks != nil {
+			if p.ranked == nil {
+				p.ranked = map[uint32]*recommender{}
+			}
+			p.ranked[x.key] = x
+			p.timers[x.settles] = x.onSettle
+		}
 	}
 	switch {
 	case p.learnsNext:
@@ -151,6 +174,7 @@ func (p *Program) addRecommenders() error {
 	p.together = models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS()))
 	p.next = models.NewNextItem(models.NextItemOptions{HalfLifeMS: half.MS(), TrendHalfLifeMS: trend.MS()})
 	p.trends, p.learning = p.next.Trends, p.next.NewScratch()
+	p.content, p.goesWith, p.repurchase = models.NewContent(), models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS())), models.NewRepurchase()
 	p.rhythm = &models.Rhythm{}
 	return nil
 }
@@ -237,6 +261,19 @@ func (p *Program) addTables() {
 		p.together.Forget(row)
 		p.next.Forget(row)
 		p.items.forget(row)
+		p.content.Forget(row)
+		p.goesWith.Forget(row)
+		p.repurchase.Forget(row)
+		for _, r := range p.recommenders {
+			if r.clicks != nil {
+				r.clicks.Forget(row)
+			}
+		}
+	}
+	p.catalog.described = func(i models.Item, x *item) {
+		if p.learnsContent {
+			p.content.Set(i, x.bornMS, x.terms)
+		}
 	}
 	together := &engine.Table{Name: "viewed_together",
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
@@ -262,6 +299,12 @@ func (p *Program) addTables() {
 	}
 	p.tables = []*engine.Table{p.catalog.table, p.shared, together, trends, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
 	p.tables = append(p.tables, p.nextTables()...)
+	p.tables = append(p.tables, p.pairTables()...)
+	for _, r := range p.recommenders {
+		if r.clicks != nil {
+			p.tables = append(p.tables, r.clicksTable())
+		}
+	}
 }
 
 // The rows of the table "models".
@@ -270,6 +313,7 @@ const (
 	rowLearned
 	rowClosed
 	rowHalfLives
+	rowOpened
 )
 
 func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
@@ -279,8 +323,11 @@ func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
 	case rowLearned:
 		return append(key, "learned"...), binary.AppendUvarint(value, p.learned)
 	}
-	if i == rowHalfLives {
+	switch i {
+	case rowHalfLives:
 		return append(key, "half_lives"...), p.halfLives.append(value)
+	case rowOpened:
+		return append(key, "opened"...), binary.AppendVarint(value, p.openedMS)
 	}
 	return append(key, "closed"...), binary.AppendVarint(value, p.closedMS)
 }
@@ -298,12 +345,16 @@ func (p *Program) loadModel(key, value []byte) error {
 		p.newVersion()
 	case "half_lives":
 		return p.halfLives.compare(value)
-	case "closed":
+	case "closed", "opened":
 		n, size := binary.Varint(value)
 		if size != len(value) {
-			return fmt.Errorf("operators: the time up to which windows were closed: %x is no number", value)
+			return fmt.Errorf("operators: the time at which something was %s: %x is no number", key, value)
 		}
-		p.closedMS = n
+		if string(key) == "opened" {
+			p.openedMS = n
+		} else {
+			p.closedMS = n
+		}
 	}
 	return nil
 }

@@ -2,10 +2,10 @@ package operators
 
 import (
 	"math"
-	"slices"
 
 	"nudge/engine"
 	"nudge/models"
+	"nudge/operators/condition"
 	"nudge/streams"
 )
 
@@ -20,6 +20,13 @@ type recommender struct {
 	expiresMS int64
 	boughtMS  int64
 	atMostMS  int64
+	restMS    int64
+	sources   []int
+	filter    *condition.Condition // nil: none
+	rules     []rule
+	clicks    *models.Clicks // nil: the sources' order holds
+	within    int64          // ms
+	settles   string         // name of the timer
 }
 
 func (p *Program) newRecommender(name string, r Recommender) (*recommender, error) {
@@ -29,7 +36,19 @@ func (p *Program) newRecommender(name string, r Recommender) (*recommender, erro
 	}
 	x := &recommender{
 		Recommender: r, decider: d,
-		expiresMS: r.Expires.MS(), boughtMS: r.ExcludeBought.MS(), atMostMS: r.AtMost.Per.MS(),
+		expiresMS: r.Expires.MS(), boughtMS: r.ExcludeBought.MS(), atMostMS: r.AtMost.Per.MS(), restMS: r.SeenAtMost.Per.MS(),
+	}
+	for _, source := range r.Candidates {
+		x.sources = append(x.sources, sourceNumbers[source])
+	}
+	if x.filter, err = p.condition(r.Filter, scopeFilter); err != nil {
+		return nil, err
+	}
+	if x.rules, err = p.newRules(r.Rules); err != nil {
+		return nil, err
+	}
+	if r.Rank.Goal != "" {
+		x.clicks, x.within, x.settles = models.NewClicks(numFeatures), r.Rank.within(), name+".rank"
 	}
 	d.decide = x.recommend
 	return x, nil
@@ -56,10 +75,10 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	case t.Paused(GroupRecommendations):
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
-		r.fill(p, c, s, &asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size})
+		r.fill(p, c, s, &asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size, event: t.Event,
+			id: t.Customer, anonymous: t.Anonymous, random: func(salt uint64) uint64 { return t.Random(uint64(r.key)<<32 ^ salt) }})
 		switch {
 		case len(d.Items) > 0:
-			d.Propensity = 1
 		case r.Always:
 			withhold(d, streams.Reason{Code: streams.ReasonNoItems})
 		default:
@@ -79,6 +98,9 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		streams.Feature{Name: "purchases", Value: float64(c.purchases.Count)})
 	r.log(p, t, c, s, d)
 	t.Decide(d)
+	if r.clicks != nil && d.Action == streams.ActionShow {
+		r.remember(p, t, c, s)
+	}
 }
 
 // recall puts the customer's last items that are still known into the scratch, the latest first.
@@ -100,6 +122,11 @@ type asked struct {
 	size  int
 	keep  func(i models.Item) bool // beside the rules of all lists; nil: all
 	left  *[leftCauses]int         // candidates left out, by cause; nil: nobody counts
+
+	event     *streams.Event // nil: none
+	id        string
+	anonymous bool
+	random    func(salt uint64) uint64 // nil: nothing is left to chance
 }
 
 // Why candidates are left out.
@@ -108,7 +135,9 @@ const (
 	leftPage
 	leftCart
 	leftBought
+	leftTired
 	leftFiltered
+	leftAsked
 	leftCauses
 )
 
@@ -120,96 +149,37 @@ func pageOf(e *streams.Event) uint64 {
 	return hashItem(e.Lines[0].ID)
 }
 
-// out says whether a candidate is left out, and why.
-func (a *asked) out(p *Program, r *recommender, c *Customer, i models.Item) (cause int, out bool) {
+// keeps says whether a candidate of a source may be shown, and counts why not.
+func (a *asked) keeps(p *Program, r *recommender, c *Customer, s *scratch, i models.Item, source int) bool {
+	cause, out := a.out(p, r, c, s, i, source)
+	if out && a.left != nil {
+		a.left[cause]++
+	}
+	return !out
+}
+
+func (a *asked) out(p *Program, r *recommender, c *Customer, s *scratch, i models.Item, source int) (cause int, out bool) {
 	if !p.catalog.sellable(i, a.nowMS) {
 		return leftUnavailable, true
 	}
-	if cause, out = c.unwanted(p.catalog.hashes[i.Row()], a.page, a.nowMS-r.boughtMS); out {
+	hash := p.catalog.hashes[i.Row()]
+	if cause, out = c.unwanted(hash, a.page); out {
 		return cause, true
 	}
-	return leftFiltered, a.keep != nil && !a.keep(i)
+	if source != fromAgain && p.hasEnough(c, i, hash, a.nowMS-r.boughtMS) {
+		return leftBought, true
+	}
+	if r.SeenAtMost.N > 0 && c.rests(hash, r.SeenAtMost.N, a.nowMS-r.restMS) {
+		return leftTired, true
+	}
+	if r.filter != nil && !s.holds(p, r.filter, i) {
+		return leftFiltered, true
+	}
+	return leftAsked, a.keep != nil && !a.keep(i)
 }
 
-// fill ranks the candidates into the scratch's decision.
-func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
-	d, now := &s.decision, a.nowMS
-	keep := func(i models.Item) bool {
-		cause, out := a.out(p, r, c, i)
-		if out && a.left != nil {
-			a.left[cause]++
-		}
-		return !out
-	}
-	s.reserve(a.size)
-	want := a.size // candidates of a source: some may be one too many of their category
-	if r.PerCategory > 0 {
-		want *= 8
-	}
-	last := 1.0 // score of the last one shown
-	for _, from := range r.Candidates {
-		chosen, best := len(d.Items), last
-		show := func(i models.Item, score float64, why streams.Reason) {
-			if len(d.Items) == a.size || !keep(i) {
-				return
-			}
-			id, category := p.catalog.id(i), ""
-			if r.PerCategory > 0 {
-				category = p.firstCategory(i)
-				if category != "" && s.shownOf(category) >= r.PerCategory {
-					return
-				}
-			}
-			if slices.ContainsFunc(d.Items[:chosen], func(x streams.DecisionItem) bool { return x.ID == id }) {
-				return
-			}
-			last = round(float32(score))
-			s.show(id, last, why)
-			s.shown = append(s.shown, category)
-		}
-		// ranked shows what a source has ranked, below what stands there already.
-		ranked := func(top []models.Candidate, why func(x *models.Candidate) streams.Reason) {
-			scale := 1.0
-			if chosen > 0 && len(top) > 0 && top[0].Score > 0 {
-				scale = best / float64(top[0].Score)
-			}
-			for k := range top {
-				show(top[k].Item, scale*float64(top[k].Score), why(&top[k]))
-			}
-		}
-		switch from {
-		case viewedTogether:
-			s.candidates.Reset()
-			p.together.Score(s.candidates, s.history, now)
-			ranked(s.candidates.Top(want, keep), func(x *models.Candidate) streams.Reason {
-				return streams.Reason{Code: streams.ReasonViewedTogether, With: p.catalog.id(x.Source), Weight: round(x.Weight)}
-			})
-		case similarShoppers:
-			p.askSimilar(c, s, a.key, now)
-			ranked(s.candidates.Top(want, keep), func(x *models.Candidate) streams.Reason {
-				return streams.Reason{Code: streams.ReasonSimilarShoppers, Weight: round(x.Weight)}
-			})
-		case nextItem:
-			p.askNext(c, s, a.key, now)
-			ranked(s.next.Top(want, keep), func(x *models.Candidate) streams.Reason { return p.whyNext(s, x.Item, round(x.Score)) })
-		case recentlyViewed:
-			for k, i := range s.history {
-				show(i, best/float64(k+1), streams.Reason{Code: streams.ReasonRecentView})
-			}
-		case trending:
-			for _, i := range p.trends.Top() {
-				if len(d.Items) == a.size {
-					break
-				}
-				share := round(float32(p.trends.Share(i)))
-				show(i, best*share, streams.Reason{Code: streams.ReasonTrending, Weight: share})
-			}
-		}
-	}
-}
-
-// unwanted says whether an item may not be shown to the customer: it is on the page, in the cart, or bought since.
-func (c *Customer) unwanted(hash, page uint64, boughtSinceMS int64) (cause int, out bool) {
+// unwanted says whether an item may not be shown to the customer: it is on the page or in the cart.
+func (c *Customer) unwanted(hash, page uint64) (cause int, out bool) {
 	if hash == page {
 		return leftPage, true
 	}
@@ -218,38 +188,21 @@ func (c *Customer) unwanted(hash, page uint64, boughtSinceMS int64) (cause int, 
 			return leftCart, true
 		}
 	}
-	for i := len(c.bought) - 1; i >= 0 && c.bought[i].atMS >= boughtSinceMS; i-- {
-		if c.bought[i].hash == hash {
-			return leftBought, true
-		}
-	}
 	return 0, false
 }
 
-// shownOf counts the items of a category that are in the list.
-func (s *scratch) shownOf(category string) (n int) {
-	for _, x := range s.shown {
-		if x == category {
-			n++
+// hasEnough says whether the customer has bought an item since a time, or ever, where it is one that nobody buys twice.
+func (p *Program) hasEnough(c *Customer, i models.Item, hash uint64, sinceMS int64) bool {
+	for k := len(c.bought) - 1; k >= 0; k-- {
+		b := &c.bought[k]
+		if b.atMS < sinceMS && !p.learnsAgain {
+			return false
+		}
+		if b.hash == hash {
+			return b.atMS >= sinceMS || p.repurchase.Never(i, p.catalog.rows[i.Row()].leaf)
 		}
 	}
-	return n
-}
-
-// reserve makes room for n items with a reason each.
-func (s *scratch) reserve(n int) {
-	if cap(s.reasons) < n {
-		s.reasons = make([]streams.Reason, 0, n)
-		s.decision.Items = make([]streams.DecisionItem, 0, n)
-	}
-	s.reasons, s.shown = s.reasons[:0], s.shown[:0]
-}
-
-// show adds an item to the scratch's decision; reserve made the room.
-func (s *scratch) show(id string, score float64, why streams.Reason) {
-	k := len(s.reasons)
-	s.reasons = append(s.reasons, why)
-	s.decision.Items = append(s.decision.Items, streams.DecisionItem{ID: id, Score: score, Propensity: 1, Reasons: s.reasons[k : k+1 : k+1]})
+	return false
 }
 
 // round keeps four digits: more say nothing, and every digit is published.

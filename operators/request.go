@@ -53,7 +53,7 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 		p.answering = p.NewScratch(0).(*scratch)
 	}
 	var left [leftCauses]int
-	s, a := p.answering, asked{key: customerKey(hash), nowMS: nowMS, size: r.Size, left: &left}
+	s, a := p.answering, asked{key: customerKey(hash), nowMS: nowMS, size: r.Size, left: &left, id: q.Customer}
 	if q.N > 0 {
 		a.size = q.N
 	}
@@ -123,7 +123,7 @@ func (p *Program) asked(q *Question) (*recommender, error) {
 
 // emptied says what has emptied a list.
 func emptied(left *[leftCauses]int) string {
-	words := [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately", leftFiltered: "not of the categories asked for, or excluded"}
+	words := [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately", leftTired: "seen too often", leftFiltered: "not what the pipeline's filter lets through", leftAsked: "not of the categories asked for, or excluded"}
 	var parts []string
 	for cause, n := range left {
 		if n > 0 {

@@ -29,6 +29,13 @@ func (p *Program) Unused() (unused []string) {
 		note(d.when)
 		note(d.audience)
 	}
+	for _, r := range p.recommenders {
+		note(r.filter)
+		for i := range r.rules {
+			note(r.rules[i].boost)
+			note(r.rules[i].bury)
+		}
+	}
 	logs := func(names []string) {
 		for _, name := range names {
 			used[name] = true

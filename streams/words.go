@@ -29,6 +29,7 @@ const (
 	ReasonRepurchase      = "repurchase"
 	ReasonModelScore      = "model_score" // With: the model
 	ReasonExplored        = "explored"
+	ReasonPinned          = "pinned"   // With: nothing
 	ReasonStranger        = "stranger" // nothing is known of the customer yet
 
 	// Why a coupon is offered.
@@ -101,6 +102,7 @@ var reasonWords = map[string][2]string{
 	ReasonRepurchase:      {"time to buy it again", "到了再次购买的时候"},
 	ReasonModelScore:      {"scored high by [{with}|the model]", "[{with}|模型]评分高"},
 	ReasonExplored:        {"shown to learn how it is received", "为了解顾客反应而探索展示"},
+	ReasonPinned:          {"put here by the shop", "由商家置顶"},
 	ReasonStranger:        {"nothing is known of this visitor yet", "对这位访客尚无了解"},
 
 	ReasonCartAbandoned:     {"left a cart behind[, quiet for {weight} min]", "购物车被搁置[，已静默 {weight} 分钟]"},

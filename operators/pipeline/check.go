@@ -361,15 +361,44 @@ func fitting(name string) string {
 func (k checker) recommender(key string, r operators.Recommender, limits operators.Limits) {
 	k.moment(key+".when", &r.When)
 	if len(r.Candidates) == 0 {
-		k.report(key+".candidates", "an empty list", "want at least one of next_item, viewed_together, similar_shoppers, recently_viewed, trending", "")
+		k.report(key+".candidates", "an empty list", "want at least one of "+strings.Join(operators.Sources(), ", "), "")
 	}
 	for i, c := range r.Candidates {
 		if slices.Contains(r.Candidates[:i], c) {
 			k.report(fmt.Sprintf("%s.candidates[%d]", key, i), strconv.Quote(c), "it is in the list already; remove one", "")
 		}
 	}
+	if r.Rank.Goal == "" && r.Rank != (operators.Rank{}) {
+		k.report(key+".rank.goal", "missing", "needed: what is ranked by: click, cart, order or margin", "")
+	}
+	for i := range r.Rules {
+		k.rule(fmt.Sprintf("%s.rules[%d]", key, i), &r.Rules[i], r.Size)
+	}
 	if r.History > limits.History {
 		k.report(key+".history", strconv.Itoa(r.History), fmt.Sprintf("allowed: at most limits.history, %d", limits.History), "", "limits.history")
+	}
+}
+
+// rule checks a merchandiser's rule.
+func (k checker) rule(key string, r *operators.Rule, size int) {
+	forms := 0
+	for _, used := range []bool{r.Pin != "", r.Boost != "", r.Bury != ""} {
+		if used {
+			forms++
+		}
+	}
+	switch {
+	case forms != 1:
+		k.report(key, map[bool]string{true: "nothing", false: "several things at once"}[forms == 0], "want one of {pin: SKU-1, at: 1}, {boost: a condition, by: 2}, {bury: a condition}, each with from and until if it is for a time", "")
+	case r.Pin == "" && k.given(key+".at"):
+		k.report(key+".at", strconv.Itoa(r.At), "it goes with pin, which is not given; remove it", "")
+	case r.Boost == "" && k.given(key+".by"):
+		k.report(key+".by", strconv.FormatFloat(r.By, 'g', -1, 64), "it goes with boost, which is not given; remove it", "")
+	case r.Pin != "" && r.At > size:
+		k.report(key+".at", strconv.Itoa(r.At), fmt.Sprintf("allowed: at most the size of the list, %d", size), "")
+	}
+	if from, until := r.From.String(), r.Until.String(); from != "" && until != "" && until < from {
+		k.report(key+".until", until, "allowed: from on, "+from, "", key+".from")
 	}
 }
 

@@ -21,6 +21,7 @@ func JSONSchema() ([]byte, error) {
 const (
 	durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$`
 	ratePattern     = `^[0-9]+ per ([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$`
+	dayPattern      = `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 	bytesPattern    = `^[0-9.]+ ?(KiB|MiB|GiB|TiB|KB|MB|GB|TB|B)$`
 	nameKeyPattern  = `^[a-z][a-z0-9_.]*$`
 )
@@ -60,6 +61,8 @@ func shapeOf(v reflect.Value, allow string) map[string]any {
 			s["description"] = inWords(allow)
 		}
 		return s
+	case t == reflect.TypeFor[operators.Day]():
+		return text(dayPattern)
 	case t == reflect.TypeFor[operators.Rate]():
 		return text(ratePattern)
 	case t == reflect.TypeFor[Bytes]():
@@ -88,7 +91,11 @@ func shapeOf(v reflect.Value, allow string) map[string]any {
 	case reflect.Float64:
 		return ranged(map[string]any{"type": "number"}, t, allow, "")
 	case reflect.Slice:
-		item := shapeOf(reflect.New(t.Elem()).Elem(), allow)
+		fresh := reflect.New(t.Elem())
+		if d, ok := fresh.Interface().(interface{ SetDefaults() }); ok {
+			d.SetDefaults()
+		}
+		item := shapeOf(fresh.Elem(), allow)
 		list := map[string]any{"type": "array", "items": item}
 		if t.Elem().Kind() == reflect.Struct {
 			return list

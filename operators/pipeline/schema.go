@@ -167,6 +167,8 @@ func describe(t reflect.Type) string {
 		return "a duration such as 10s"
 	case t == reflect.TypeFor[operators.Decimal]():
 		return "a number"
+	case t == reflect.TypeFor[operators.Day]():
+		return "a day such as 2026-12-24"
 	case t == reflect.TypeFor[operators.Rate]():
 		return "a rate such as 1 per 30s"
 	case t == reflect.TypeFor[Bytes]():

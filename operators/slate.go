@@ -1,0 +1,383 @@
+package operators
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"nudge/models"
+	"nudge/operators/condition"
+	"nudge/streams"
+)
+
+// listed is a candidate on its way into a list. Scores are comparable within the list only.
+type listed struct {
+	item    models.Item
+	score   float64
+	first   int // the source that named it first
+	says    [numSources]said
+	offered models.Offered // for recommenders that rank
+	buried  bool
+	taken   bool
+}
+
+// rule is a compiled Rule.
+type rule struct {
+	pin         uint64 // hash of the item
+	at          int
+	boost, bury *condition.Condition
+	by          float64
+	from, until int64 // ms; 0: open
+}
+
+func (r *rule) inForce(nowMS int64) bool {
+	return (r.from == 0 || nowMS >= r.from) && (r.until == 0 || nowMS < r.until)
+}
+
+func (p *Program) newRules(rules []Rule) (out []rule, err error) {
+	for _, x := range rules {
+		r := rule{at: x.At, by: x.By}
+		if x.Pin != "" {
+			r.pin = hashItem(x.Pin)
+		}
+		if r.boost, err = p.condition(x.Boost, scopeFilter); err != nil {
+			return nil, err
+		}
+		if r.bury, err = p.condition(x.Bury, scopeFilter); err != nil {
+			return nil, err
+		}
+		if x.From.days != 0 {
+			r.from = p.midnight(int(x.From.days - 1))
+		}
+		if x.Until.days != 0 {
+			r.until = p.midnight(int(x.Until.days))
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// midnight is when a day since 1970 begins in the pipeline's zone.
+func (p *Program) midnight(days int) int64 {
+	return time.Date(1970, 1, 1+days, 0, 0, 0, 0, p.zone).UnixMilli()
+}
+
+// The bounds of what is considered.
+const (
+	perRankedSource = 60 // candidates of a source, where they are ranked
+	considered      = 60 // of the best candidates, how many a diverse list chooses from
+)
+
+// fill makes the list: candidates, their order, the merchandiser's rules, and what is chosen of them into the scratch's decision.
+func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
+	s.list = s.list[:0]
+	s.union.Reset()
+	if r.filter != nil || r.clicks != nil || len(r.rules) > 0 {
+		s.facts.ask(p, c, a)
+	}
+	if r.clicks != nil {
+		r.gather(p, c, s, a)
+		r.rank(p, c, s, a)
+	} else {
+		r.chain(p, c, s, a)
+	}
+	if len(r.rules) > 0 {
+		r.apply(p, s, a)
+	}
+	r.choose(p, s, a)
+	r.show(p, s)
+}
+
+// say notes what a source says of an item, which becomes a candidate; nil where there is no more room.
+func (s *scratch) say(i models.Item, source int, x said) (l *listed, fresh bool) {
+	at, fresh := s.union.Place(i)
+	if at < 0 {
+		return nil, false
+	}
+	if fresh {
+		if len(s.list) < cap(s.list) {
+			s.list = s.list[:len(s.list)+1]
+			features := s.list[at].offered.Features
+			s.list[at] = listed{item: i, first: source}
+			s.list[at].offered.Features = features[:0]
+		} else {
+			s.list = append(s.list, listed{item: i, first: source})
+		}
+	}
+	s.list[at].says[source] = x
+	return &s.list[at], fresh
+}
+
+// chain puts the candidates of one source below those of the source before. What a source has fills up is scored below the last of them.
+func (r *recommender) chain(p *Program, c *Customer, s *scratch, a *asked) {
+	want := a.size // candidates of a source: some may be one too many of their category
+	if r.PerCategory > 0 || r.PerBrand > 0 {
+		want *= 8
+	}
+	if r.Diversify > 0 || r.Rank.Explore > 0 || len(r.rules) > 0 {
+		want = max(want, considered)
+	}
+	last := 1.0
+	for _, source := range r.sources {
+		if len(s.list) >= want {
+			break
+		}
+		best, scale, begun := last, 0.0, len(s.list)
+		r.ask(p, c, s, a, source, want, func(i models.Item, score float32, x said) {
+			if len(s.list) >= want {
+				return
+			}
+			if scale == 0 {
+				scale = 1
+				if source == fromRecent || source == fromTrending {
+					scale = best
+				} else if begun > 0 && score > 0 {
+					scale = best / float64(score)
+				}
+			}
+			if l, fresh := s.say(i, source, x); fresh {
+				if source == fromTrending {
+					score = float32(x.weight)
+				}
+				l.score = round(float32(float64(scale * float64(score))))
+				last = l.score
+			}
+		})
+	}
+}
+
+// apply has the merchandiser's boosts and burials their way.
+func (r *recommender) apply(p *Program, s *scratch, a *asked) {
+	for k := range s.list {
+		l := &s.list[k]
+		for i := range r.rules {
+			x := &r.rules[i]
+			switch {
+			case !x.inForce(a.nowMS):
+			case x.boost != nil && s.holds(p, x.boost, l.item):
+				l.score *= x.by
+			case x.bury != nil && s.holds(p, x.bury, l.item):
+				l.buried = true
+			}
+		}
+	}
+	sortListed(s.list)
+}
+
+// holds says whether a condition holds of a candidate; the facts of the customer are set.
+func (s *scratch) holds(p *Program, c *condition.Condition, i models.Item) bool {
+	s.facts.item = i
+	return c.True(&s.facts)
+}
+
+// sortListed puts the best first. What scores the same stays in the order of the sources.
+func sortListed(list []listed) {
+	slices.SortStableFunc(list, func(x, y listed) int {
+		switch {
+		case x.buried != y.buried:
+			return int(bit(x.buried)) - int(bit(y.buried))
+		case x.score > y.score:
+			return -1
+		case x.score < y.score:
+			return 1
+		}
+		return 0
+	})
+}
+
+// pick is an item that is shown.
+type pick struct {
+	item       models.Item
+	at         int // in the list; -1: a rule put it here
+	propensity float64
+	explored   bool
+}
+
+// choose takes items off the list, place by place, into the scratch's picks. A place is chance's with the recommender's share of
+// exploring: then each candidate that is still allowed has the same chance. Otherwise it goes to the best, less what it has in common
+// with those above it:
+//
+//	(1 - d) · score / best score - d · most alike      (maximal marginal relevance; Carbonell, Goldstein 1998)
+//
+// An item's propensity is its chance at its place given those above it.
+func (r *recommender) choose(p *Program, s *scratch, a *asked) {
+	s.picks = s.picks[:0]
+	explore := r.Rank.Explore
+	if a.random == nil {
+		explore = 0
+	}
+	for place := 1; place <= a.size; place++ {
+		if i := r.pinned(p, s, a, place); i != models.NoItem {
+			s.picks = append(s.picks, pick{item: i, at: -1, propensity: 1})
+			continue
+		}
+		at, allowed := r.best(p, s, explore > 0)
+		if at < 0 {
+			break
+		}
+		x := pick{at: at, propensity: 1}
+		if explore > 0 && allowed > 1 {
+			share := explore / float64(allowed)
+			x.propensity = 1 - explore + share
+			if unit(a.random(uint64(place))) < explore {
+				if other := r.nth(p, s, int(a.random(uint64(place)|1<<32)%uint64(allowed))); other != at {
+					x = pick{at: other, propensity: share, explored: true}
+				}
+			}
+		}
+		x.item = s.list[x.at].item
+		s.list[x.at].taken = true
+		s.picks = append(s.picks, x)
+	}
+}
+
+// unit turns a random number into one of [0, 1).
+func unit(x uint64) float64 { return float64(x>>11) / (1 << 53) }
+
+// best is the candidate that a place goes to, -1 for none, and how many were allowed there, as far as they are counted.
+func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int) {
+	at = -1
+	most, top := math.Inf(-1), 0.0
+	if len(s.list) > 0 {
+		top = math.Abs(s.list[0].score)
+	}
+	for k := range s.list {
+		l := &s.list[k]
+		if l.taken || !r.fits(p, s, l.item) {
+			continue
+		}
+		if allowed++; allowed > considered && !count {
+			break
+		}
+		if r.Diversify == 0 {
+			if at < 0 {
+				at = k
+			}
+			if !count {
+				break
+			}
+			continue
+		}
+		x := -2 * float64(bit(l.buried)) // no likeness is worth as much
+		if top > 0 {
+			x += (1 - r.Diversify) * l.score / top
+		}
+		if x > most && allowed <= considered {
+			if x -= r.Diversify * s.alike(p, l.item); x > most {
+				at, most = k, x
+			}
+		}
+	}
+	return at, allowed
+}
+
+// nth returns the n-th candidate that is still allowed.
+func (r *recommender) nth(p *Program, s *scratch, n int) int {
+	for k := range s.list {
+		if l := &s.list[k]; !l.taken && r.fits(p, s, l.item) {
+			if n == 0 {
+				return k
+			}
+			n--
+		}
+	}
+	return -1
+}
+
+// fits says whether an item's category and brand have room.
+func (r *recommender) fits(p *Program, s *scratch, i models.Item) bool {
+	if r.PerCategory == 0 && r.PerBrand == 0 {
+		return true
+	}
+	x := &p.catalog.rows[i.Row()]
+	categories, brands := 0, 0
+	for _, other := range s.picks {
+		y := &p.catalog.rows[other.item.Row()]
+		categories += int(bit(y.leaf == x.leaf))
+		brands += int(bit(y.brand == x.brand))
+	}
+	return (r.PerCategory == 0 || x.leaf == 0 || categories < r.PerCategory) && (r.PerBrand == 0 || x.brand == "" || brands < r.PerBrand)
+}
+
+// alike is how much an item resembles the one above it that it resembles most.
+func (s *scratch) alike(p *Program, i models.Item) (most float64) {
+	for _, other := range s.picks {
+		most = max(most, float64(p.content.Alike(i, other.item)))
+	}
+	return most
+}
+
+// pinned is the item that a rule in force puts at a place, NoItem for none.
+func (r *recommender) pinned(p *Program, s *scratch, a *asked, place int) models.Item {
+	for k := range r.rules {
+		x := &r.rules[k]
+		if x.pin == 0 || x.at != place || !x.inForce(a.nowMS) || x.pin == a.page {
+			continue
+		}
+		i := p.catalog.find(x.pin)
+		if !p.catalog.sellable(i, a.nowMS) || slices.ContainsFunc(s.picks, func(other pick) bool { return other.item == i }) {
+			continue
+		}
+		for k := range s.list {
+			s.list[k].taken = s.list[k].taken || s.list[k].item == i
+		}
+		return i
+	}
+	return models.NoItem
+}
+
+// reasonsShown is how many sources an item names as its reasons where candidates are ranked.
+const reasonsShown = 2
+
+// show puts what was chosen into the scratch's decision.
+func (r *recommender) show(p *Program, s *scratch) {
+	d := &s.decision
+	if room := len(s.picks) * (reasonsShown + 1); cap(s.reasons) < room {
+		s.reasons = make([]streams.Reason, 0, room)
+	}
+	s.reasons, d.Items = s.reasons[:0], d.Items[:0]
+	d.Propensity, d.Explored = 1, false
+	for k := range s.picks {
+		x := &s.picks[k]
+		from, score := len(s.reasons), 0.0
+		if x.at < 0 {
+			s.reasons = append(s.reasons, streams.Reason{Code: streams.ReasonPinned})
+		} else {
+			l := &s.list[x.at]
+			score = round(float32(l.score))
+			if x.explored {
+				s.reasons = append(s.reasons, streams.Reason{Code: streams.ReasonExplored})
+			}
+			r.explain(p, s, l)
+		}
+		d.Items = append(d.Items, streams.DecisionItem{ID: p.catalog.id(x.item), Score: score, Propensity: round(float32(x.propensity)), Reasons: s.reasons[from:len(s.reasons):len(s.reasons)]})
+		d.Propensity *= x.propensity
+		d.Explored = d.Explored || x.explored
+	}
+	d.Propensity = round(float32(d.Propensity))
+}
+
+// explain appends what the sources say of a candidate, those first that rank it best: the first source alone where nothing is ranked.
+func (r *recommender) explain(p *Program, s *scratch, l *listed) {
+	if r.clicks == nil {
+		s.reasons = append(s.reasons, p.reason(&l.says[l.first], l.item))
+		return
+	}
+	for n, before := 0, 0; n < reasonsShown; n++ {
+		best := -1
+		for _, source := range r.sources {
+			x := &l.says[source]
+			if x.rank > 0 && before&(1<<source) == 0 && (best < 0 || x.rank < l.says[best].rank) {
+				best = source
+			}
+		}
+		if best < 0 {
+			return
+		}
+		before |= 1 << best
+		why := p.reason(&l.says[best], l.item)
+		if n == 0 || s.reasons[len(s.reasons)-1].Code != why.Code {
+			s.reasons = append(s.reasons, why)
+		}
+	}
+}
