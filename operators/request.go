@@ -20,6 +20,7 @@ type Question struct {
 	N          int      `json:"n,omitempty"`          // length of the list; 0: the recommender's size
 	Categories []string `json:"categories,omitempty"` // only items of one of them
 	Exclude    []string `json:"exclude,omitempty"`    // items
+	Candidates bool     `json:"candidates,omitempty"` // tell of every candidate what each source says
 }
 
 // Answer is what would be shown.
@@ -29,6 +30,23 @@ type Answer struct {
 	Items    []streams.DecisionItem `json:"items"`
 	Empty    string                 `json:"empty,omitempty"` // what emptied the list
 	Model    string                 `json:"model"`
+
+	Candidates []Candidate    `json:"candidates,omitempty"` // in the order in which they would be shown
+	LeftOut    map[string]int `json:"left_out,omitempty"`   // candidates, by why
+}
+
+// Candidate is an item that could be shown.
+type Candidate struct {
+	ID      string                `json:"id"`
+	Score   float64               `json:"score"`
+	Buried  bool                  `json:"buried,omitempty"`
+	Sources map[string]SourceSays `json:"sources"`
+}
+
+// SourceSays is what a source says of a candidate: its rank among those of the source that may be shown, from 1, and its reason.
+type SourceSays struct {
+	Rank   int            `json:"rank"`
+	Reason streams.Reason `json:"reason"`
 }
 
 const (
@@ -84,7 +102,32 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 	if len(answer.Items) == 0 {
 		answer.Empty = emptied(&left)
 	}
+	if q.Candidates {
+		p.consider(answer, r, s, &left)
+	}
 	return answer, nil
+}
+
+// consider puts the candidates into an answer.
+func (p *Program) consider(answer *Answer, r *recommender, s *scratch, left *[leftCauses]int) {
+	for k := range s.list {
+		l := &s.list[k]
+		x := Candidate{ID: p.catalog.id(l.item), Score: round(float32(l.score)), Buried: l.buried, Sources: map[string]SourceSays{}}
+		for _, source := range r.sources {
+			if said := &l.says[source]; said.rank > 0 {
+				x.Sources[sourceNames[source]] = SourceSays{said.rank, p.reason(said, l.item)}
+			}
+		}
+		answer.Candidates = append(answer.Candidates, x)
+	}
+	for cause, n := range left {
+		if n > 0 {
+			if answer.LeftOut == nil {
+				answer.LeftOut = map[string]int{}
+			}
+			answer.LeftOut[leftWords[cause]] = n
+		}
+	}
 }
 
 // asked finds the recommender of a question, or says what is wrong with it.
@@ -123,11 +166,10 @@ func (p *Program) asked(q *Question) (*recommender, error) {
 
 // emptied says what has emptied a list.
 func emptied(left *[leftCauses]int) string {
-	words := [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately", leftTired: "seen too often", leftFiltered: "not what the pipeline's filter lets through", leftAsked: "not of the categories asked for, or excluded"}
 	var parts []string
 	for cause, n := range left {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, words[cause]))
+			parts = append(parts, fmt.Sprintf("%d %s", n, leftWords[cause]))
 		}
 	}
 	if len(parts) == 0 {
@@ -135,3 +177,7 @@ func emptied(left *[leftCauses]int) string {
 	}
 	return "all candidates are left out: " + strings.Join(parts, ", ")
 }
+
+// leftWords say why candidates are left out.
+var leftWords = [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately",
+	leftTired: "seen too often", leftFiltered: "not what the pipeline's filter lets through", leftAsked: "not of the categories asked for, or excluded"}

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,9 +28,10 @@ func (c *cli) recommendCommand() *cobra.Command {
 		Long: `recommend asks the running node, or with --dir the folder of a stopped one as of its last checkpoint, what a recommender would show a customer
 now: by the same code as in the stream, with the same reasons. Without a customer, or for one of whom nothing is known, it is a stranger's list. The
 answer is no decision: it is not journalled, counts for no limit and teaches nothing. Backends ask on NATS, nudge.<app>.api.recommend, with the JSON
-document {"customer","name","items","cart","n","categories","exclude"}, all of it optional.`,
+document {"customer","name","items","cart","n","categories","exclude","candidates"}, all of it optional.`,
 		Example: `  nudge recommend u-42
   nudge recommend u-42 --item SKU-00007 --item SKU-00012 --cart SKU-00003    what a page knows before the engine does
+  nudge recommend u-42 --candidates                                          what was chosen from
   nudge recommend --name home -n 4 --category shoes --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -65,6 +70,7 @@ document {"customer","name","items","cart","n","categories","exclude"}, all of i
 	flags.IntVarP(&q.N, "size", "n", 0, "length of the list; the recommender's by default")
 	flags.StringSliceVar(&q.Categories, "category", nil, "only items of this category")
 	flags.StringSliceVar(&q.Exclude, "exclude", nil, "not this item")
+	flags.BoolVar(&q.Candidates, "candidates", false, "also every candidate, with what each source says of it")
 	flags.BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }
@@ -84,7 +90,41 @@ func printRecommended(w io.Writer, answer []byte) error {
 		}
 		fmt.Fprintln(w)
 	}
-	return nil
+	return printCandidates(w, &a)
+}
+
+// printCandidates prints what was chosen from, as a table with a column for each source.
+func printCandidates(w io.Writer, a *operators.Answer) error {
+	if len(a.Candidates) == 0 {
+		return nil
+	}
+	var sources []string
+	for _, name := range operators.Sources() {
+		if slices.ContainsFunc(a.Candidates, func(x operators.Candidate) bool { return x.Sources[name].Rank > 0 }) {
+			sources = append(sources, name)
+		}
+	}
+	fmt.Fprintf(w, "\n%d candidates, with their rank in each source:\n", len(a.Candidates))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  item\tscore\t%s\n", strings.Join(sources, "\t"))
+	for _, x := range a.Candidates {
+		fmt.Fprintf(t, "  %s\t%.4g", x.ID, x.Score)
+		for _, name := range sources {
+			if s, ok := x.Sources[name]; ok {
+				fmt.Fprintf(t, "\t%d %s", s.Rank, s.Reason.With)
+			} else {
+				fmt.Fprint(t, "\t")
+			}
+		}
+		if x.Buried {
+			fmt.Fprint(t, "\tburied")
+		}
+		fmt.Fprintln(t)
+	}
+	for _, why := range slices.Sorted(maps.Keys(a.LeftOut)) {
+		fmt.Fprintf(t, "  %d left out: %s\n", a.LeftOut[why], why)
+	}
+	return t.Flush()
 }
 
 // recommend answers a question on apiRecommend.
