@@ -31,6 +31,9 @@ func (n *Node) cut() *engine.Epoch {
 // takeRecords takes an epoch's worth of records: an equal share of every partition that has some, then what is left.
 func (n *Node) takeRecords(now time.Time, ep *engine.Epoch) {
 	until := n.align(now)
+	for _, q := range n.queues {
+		q.boundMS = 0
+	}
 	left := n.cfg.EpochEvents
 	busy := 0
 	for _, q := range n.queues {

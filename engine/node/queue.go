@@ -39,6 +39,8 @@ type queue struct {
 	alive      time.Time // when the sequencer last heard of the fetcher; zero until it is started
 
 	lastAppendMS int64 // of the last record taken
+	clockMS      int64 // event time of the records taken, never back
+	boundMS      int64 // where this clock may be at the end of the epoch being cut; 0: not yet said
 	credit       chan struct{}
 	debt         int // credit lent beyond chunksAhead
 }
@@ -84,14 +86,34 @@ func (q *queue) hear(a arrival) {
 	}
 }
 
-// take takes up to limit records, with offsets below to and append times up to untilMS. What was skipped at the head of
-// the log is part of the span.
+// spanMS bounds how much event time an epoch takes of a partition. Within an epoch nothing is learned and nothing passes between shards: so a log
+// that was written at once, or is thin, must not have its days in one.
+const spanMS = int64(1000)
+
+// clock is where the partition's clock stands after a record. A record that is none leaves it.
+func (q *queue) clock(c *engine.Chunk, i int) int64 {
+	if c.Events == nil {
+		return q.clockMS
+	}
+	return max(q.clockMS, min(c.Events[i].TimeMS, c.Records[i].AppendMS))
+}
+
+// take takes up to limit records, with offsets below to and append times up to untilMS, and no more than spanMS of event time where no offset says
+// how far the epoch goes. What was skipped at the head of the log is part of the span.
 func (q *queue) take(limit int, to int64, untilMS int64, runs []engine.Run) (engine.Span, []engine.Run) {
 	span := engine.Span{Partition: q.Partition, From: q.next, To: q.next}
 	for len(q.chunks) > 0 && q.next < to {
 		c := q.chunks[0]
 		i := q.head
+		if q.boundMS == 0 && i < len(c.Records) {
+			q.boundMS = q.clock(c, i) + spanMS
+		}
 		for i < len(c.Records) && span.Count < limit && c.Records[i].Offset < to && c.Records[i].AppendMS <= untilMS {
+			clock := q.clock(c, i)
+			if to == noOffset && clock > q.boundMS {
+				break
+			}
+			q.clockMS = clock
 			span.Hash = engine.FoldHash(span.Hash, c.Records[i].Hash)
 			q.lastAppendMS = c.Records[i].AppendMS
 			span.Count++

@@ -201,6 +201,9 @@ func (r *replay) cut(ctx context.Context, catalog bool) (*engine.Epoch, error) {
 	entry := &engine.Entry{}
 	ep := &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry}
 	left := n.cfg.EpochEvents
+	for _, q := range n.queues {
+		q.boundMS = 0
+	}
 	for left > 0 {
 		first, second := -1, int64(math.MaxInt64)
 		var head int64
@@ -234,7 +237,11 @@ func (r *replay) cut(ctx context.Context, catalog bool) (*engine.Epoch, error) {
 			break
 		}
 		// All of the first queue's records up to the next queue's head come before it; of equal times the earlier queue's do.
-		left -= r.take(ep, first, left, max(second, head))
+		count := r.take(ep, first, left, max(second, head))
+		if count == 0 {
+			break // the next record is of another stretch of time
+		}
+		left -= count
 	}
 	if len(entry.Spans) == 0 {
 		return nil, io.EOF
