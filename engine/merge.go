@@ -166,6 +166,7 @@ func (s *shard) foldMessage(m *message) {
 			s.fail(err)
 			return
 		}
+		s.visitPassed(a)
 		s.absorb(s.customer('u', m.user), a)
 	case forwarded:
 		e := &streams.Event{} // its own: what the shard notes of it lasts to the end of the epoch

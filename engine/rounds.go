@@ -359,6 +359,17 @@ func (s *shard) flush(n int) (done int) {
 	return done
 }
 
+// visitPassed makes the visits of a customer that comes from another shard whose times this shard's watermark has passed. The windows that close
+// then are the customer's own still: those of the one that it is merged into have closed here already.
+func (s *shard) visitPassed(c *customer) {
+	for len(c.visits) > 0 && c.visits[0] <= s.watermarkMS {
+		atMS := c.visits[0]
+		c.visits = slices.Delete(c.visits, 0, 1)
+		s.beginVisit(c, atMS, atMS)
+		s.engine.program.Visit(&s.turn, atMS)
+	}
+}
+
 // moveVisits hands the visits of a customer to the one that it was merged into. Those that the watermark has passed keep their time.
 func (s *shard) moveVisits(into, from *customer) {
 	for _, atMS := range from.visits {
