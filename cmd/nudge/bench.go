@@ -132,8 +132,11 @@ func (c *cli) bench(ctx context.Context, f *benchFlags) (err error) {
 	if (len(f.over.Brokers) > 0) != (f.over.NATS != "") {
 		return usagef("give --kafka and --nats, or neither")
 	}
-	if err := f.shop.Validate(); err != nil {
+	if err := errors.Join(checkPartitions(f.partitions), f.shop.Validate()); err != nil {
 		return usageError{err}
+	}
+	if f.events < 0 || f.shop.EventsPerSecond < 0 || f.span < 0 || f.span == 0 && f.shop.EventsPerSecond > 0 {
+		return usagef("--events %d, --rate %v, --for %v: want no negative number, and time to measure a rate in", f.events, f.shop.EventsPerSecond, f.span)
 	}
 	ctx, _, stop := drainOnSignal(ctx, c.log)
 	defer stop()
@@ -301,7 +304,8 @@ func (s *stand) throughput(ctx context.Context) (_ *throughputResult, err error)
 	}
 	defer func() { err = end(err) }()
 	fmt.Fprintf(s.talk, "throughput: writing %d events\n", s.flags.events)
-	r.feed.Records = s.flags.events
+	items := int64(s.flags.shop.Items) // the catalogue comes first, and is not counted
+	r.feed.Records = s.flags.events + items
 	if err := r.feed.Past(ctx, time.Now()); err != nil {
 		return nil, err
 	}
@@ -310,7 +314,7 @@ func (s *stand) throughput(ctx context.Context) (_ *throughputResult, err error)
 		return nil, err
 	}
 	report := r.node.Report()
-	t := &throughputResult{Events: report.Counts.Events, Decisions: report.Counts.ByKind(), WallSeconds: report.Wall.Seconds(),
+	t := &throughputResult{Events: report.Counts.Events - items, Decisions: report.Counts.ByKind(), WallSeconds: report.Wall.Seconds(),
 		CPUSecondsWork: report.CPUWork.Seconds(), Checkpoints: report.Checkpoints, PeakRSSBytes: peakRSS()}
 	t.EventsPerSecond = float64(t.Events) / t.WallSeconds
 	t.EventsPerCPUSecond = float64(t.Events) / t.CPUSecondsWork

@@ -80,7 +80,7 @@ func (c *cli) demo(ctx context.Context, f *demoFlags) (err error) {
 		return usagef("--rate %v: want more than 0", f.shop.EventsPerSecond)
 	}
 	if f.span < 0 {
-		return usagef("--for %v: want more than 0", f.span)
+		return usagef("--for %v: want a time, or 0 to go on until interrupted", f.span)
 	}
 	rate := f.shop.EventsPerSecond
 	f.shop = f.shop.History(time.Now(), pastSpan, pastEvents, rate)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,9 +21,20 @@ import (
 )
 
 func (c *cli) evalCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "eval", Short: "Measure the models on recorded interactions, by the protocols of the papers"}
+	cmd := &cobra.Command{Use: "eval", Short: "Measure the models: on recorded interactions by the protocols of the papers, and in simulated shops",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usagef("eval what? want next-item, bandit or worlds\n%s", seeHelp(cmd))
+		}}
 	cmd.AddCommand(c.evalNextItemCommand(), c.evalBanditCommand(), c.evalWorldsCommand())
 	return cmd
+}
+
+// unreadable is an error of what a command was given to read: one that is not there is none of its contents.
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return invalidError{err}
 }
 
 type nextItemFlags struct {
@@ -157,7 +169,7 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags) error {
 			read = func(path string) error { return readLog(ctx, path, reader) }
 		}
 		if err := read(path); err != nil {
-			return invalidError{err}
+			return unreadable(err)
 		}
 	}
 	reader.Order(f.seed)

@@ -52,6 +52,8 @@ LinUCB with its 95 % interval over the seeds, paired.`,
 type banditSums struct {
 	rewards, regrets []float64
 	cpu              time.Duration
+	chose            []time.Duration // each choice took
+	learning         time.Duration
 	choices          int
 }
 
@@ -60,15 +62,19 @@ func (s *banditSums) play(w *evaluation.World, p evaluation.Policy) {
 	s.rewards, s.regrets = append(s.rewards, r.Reward), append(s.regrets, r.Regret)
 	s.cpu += r.CPU
 	s.choices += len(w.Moments)
+	s.chose = append(s.chose, r.Chose...)
+	s.learning += r.Learning
 }
 
 func (s *banditSums) row(model, data, protocol string) evaluation.Row {
 	reward, rewardSD := meanSD(s.rewards)
 	regret, regretSD := meanSD(s.regrets)
-	us := float64(s.cpu.Nanoseconds()) / 1e3 / float64(max(s.choices, 1))
-	row := evaluation.Row{Model: model, Data: data, Protocol: protocol, Events: s.choices, CPU: s.cpu.Seconds(),
+	row := evaluation.Row{Model: model, Data: data, Protocol: protocol, Events: s.choices, Targets: s.choices, CPU: s.cpu.Seconds(),
 		Metrics: map[string]float64{"reward": reward, "regret": regret}, SD: map[string]float64{"reward": rewardSD, "regret": regretSD}}
-	row.AnswerUS.P50 = us // of a choice and what it teaches, on average
+	slices.Sort(s.chose)
+	at := func(p float64) float64 { return float64(s.chose[int(p*float64(len(s.chose)-1))].Nanoseconds()) / 1e3 }
+	row.AnswerUS.P50, row.AnswerUS.P90, row.AnswerUS.P99 = at(.5), at(.9), at(.99)
+	row.LearnUS = float64(s.learning.Nanoseconds()) / 1e3 / float64(max(s.choices, 1))
 	return row
 }
 
@@ -90,7 +96,7 @@ func (c *cli) evalBandit(f *banditFlags) error {
 	if f.data != "" {
 		w, err := evaluation.Genres(f.data)
 		if err != nil {
-			return invalidError{err}
+			return unreadable(err)
 		}
 		var own, other banditSums
 		var more []float64

@@ -220,8 +220,16 @@ func (r refusals) err() error {
 
 // logEvents makes an event log of files: each event was appended when it happened or, if an earlier line is later, with that one.
 func (c *cli) logEvents(f *eventsFlags, in []string) (err error) {
-	if f.partitions < 1 {
-		return usagef("--partitions %d: want at least 1", f.partitions)
+	if err := checkPartitions(f.partitions); err != nil {
+		return usageError{err}
+	}
+	for _, path := range in { // before the folder is made
+		if path == "-" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			return err
+		}
 	}
 	sink, err := feed.Files(f.out, feed.Topics{simulate.Clickstream: "clickstream", simulate.Catalog: "catalog"}, f.partitions)
 	if err != nil {

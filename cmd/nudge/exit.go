@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nudge/cmd/nudge/internal/recording"
 	"nudge/operators/pipeline"
 	"nudge/state"
 	"nudge/streams/files"
@@ -42,7 +43,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &invalid), errors.As(err, &faults), errors.Is(err, state.ErrCorrupt), errors.Is(err, files.ErrCorrupt):
+	case errors.As(err, &invalid), errors.As(err, &faults), errors.Is(err, state.ErrCorrupt), errors.Is(err, recording.ErrDamaged), errors.Is(err, files.ErrCorrupt):
 		return exitInvalid
 	}
 	return exitFailed

@@ -31,6 +31,9 @@ propensity, what was withheld and why. It needs no running node.`,
 			if _, err := deciderOf(args[0]); err != nil {
 				return err
 			}
+			if err := checkLang(lang); err != nil {
+				return err
+			}
 			config, err := at.config()
 			if err != nil {
 				return err

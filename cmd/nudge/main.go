@@ -105,6 +105,19 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 			root.AddCommand(cmd)
 		}
 	}
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.RunE, help.Run = func(_ *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err == nil && about == root {
+				err = root.Args(root, rest)
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return about.Help()
+		}, nil
+	}
 	usageErrors(root)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func TestScripts(t *testing.T) {
 				os.CopyFS(env.WorkDir, deploy.Bench))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "fetch": fetch, "brokers": brokers, "edit": edit,
+			"exits": exits, "fetch": fetch, "brokers": brokers, "edit": edit, "sums": sums,
 		},
 	})
 }
@@ -64,6 +65,33 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("%q exited with %d, want %d\n[stdout]\n%s[stderr]\n%s", args[1:], code, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// sums wants the sums of a feature over two files of windows to be the same, and no window twice in either.
+func sums(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: sums FILE FILE FEATURE")
+	}
+	var totals [2]float64
+	for i, name := range args[:2] {
+		seen := map[string]bool{}
+		for line := range strings.Lines(ts.ReadFile(name)) {
+			var w struct {
+				User, Anon, Start, Window string
+				Features                  map[string]float64
+			}
+			ts.Check(json.Unmarshal([]byte(line), &w))
+			if key := w.User + "|" + w.Anon + "|" + w.Window + "|" + w.Start; seen[key] {
+				ts.Fatalf("%s: %s is there twice", name, key)
+			} else {
+				seen[key] = true
+			}
+			totals[i] += w.Features[args[2]]
+		}
+	}
+	if totals[0] != totals[1] || totals[0] == 0 {
+		ts.Fatalf("%s: %v, %s: %v", args[0], totals[0], args[1], totals[1])
 	}
 }
 

@@ -78,7 +78,9 @@ func (p *place) openStream(ctx context.Context, log *zap.Logger) (*nats.Conn, *n
 	if err != nil {
 		return nil, nil, err
 	}
-	stream, err := conn.OpenStream(ctx, streamConfig(config))
+	want := streamConfig(config)
+	want.Existing = true // who only looks makes nothing
+	stream, err := conn.OpenStream(ctx, want)
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

@@ -70,6 +70,9 @@ What a pipeline sends on as closed windows (outputs.features), to wherever, goes
 
 func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error) {
 	started := time.Now()
+	if there, err := os.ReadDir(f.over.Dir); f.over.Dir != "" && err == nil && len(there) > 0 {
+		return usagef("--dir %s: the folder is not empty; name an empty one, or none", f.over.Dir)
+	}
 	config, err := f.config()
 	if err != nil {
 		return err
@@ -92,6 +95,11 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: f.workers, Flush: f.flush, Log: c.log.Named("replay"),
 	}
 	app := config.App
+	if !f.noJournal && f.file == "" {
+		if err := rec.CheckJournal(); err != nil {
+			return err
+		}
+	}
 	if rec.HasJournal() && !f.noJournal && f.file == "" {
 		if cfg.Journal, err = rec.Journal(); err != nil {
 			return err

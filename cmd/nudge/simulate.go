@@ -83,6 +83,16 @@ func shopFlags(fs *pflag.FlagSet, shop *simulate.Shop) {
 	fs.Float64Var(&shop.EventsPerSecond, "rate", shop.EventsPerSecond, "events per second, on average; 0 is what comes natural to so many shoppers")
 }
 
+// checkPartitions says whether a log or topic may be made with so many partitions.
+func checkPartitions(n int) error {
+	if n < 1 || n > maxPartitions {
+		return fmt.Errorf("--partitions %d: want 1 to %d", n, maxPartitions)
+	}
+	return nil
+}
+
+const maxPartitions = 1024
+
 // worldNames lists the worlds in words.
 func worldNames() string {
 	names, what := simulate.Worlds()
@@ -138,7 +148,7 @@ func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
 	if f.clean {
 		f.shop = f.shop.Clean()
 	}
-	if err := f.shop.Validate(); err != nil {
+	if err := errors.Join(checkPartitions(f.partitions), f.shop.Validate()); err != nil {
 		return usageError{err}
 	}
 	if f.truth != "" {
@@ -174,7 +184,7 @@ func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
 		err = feed.Live(ctx, to)
 	}
 	n := world.Counts()
-	fmt.Fprintf(c.talk, "wrote %d records: %d events (%d out of order, %d late), %d duplicates, %d broken\n",
+	fmt.Fprintf(c.talk, "wrote %d records; what happened: %d events (%d out of order, %d late), %d sent twice, %d broken; what is late may still be on its way\n",
 		n.Records, n.Events, n.OutOfOrder, n.Late, n.Duplicates, n.Broken)
 	return err
 }

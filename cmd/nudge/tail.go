@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nudge/operators"
 	"nudge/streams"
 	"nudge/streams/nats"
 )
@@ -15,7 +16,7 @@ import (
 func (c *cli) tailCommand() *cobra.Command {
 	var at place
 	var kind, name, user, lang string
-	var since time.Duration
+	var since operators.Duration
 	var all, untilNow, asJSON bool
 	var limit int
 	cmd := &cobra.Command{
@@ -32,6 +33,12 @@ func (c *cli) tailCommand() *cobra.Command {
 			default:
 				return usagef("--kind %q: want recommendation, coupon, churn or audience", kind)
 			}
+			if err := checkLang(lang); err != nil {
+				return err
+			}
+			if limit < 0 {
+				return usagef("--limit %d: want a number, or 0 for no end", limit)
+			}
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
 			defer stop()
 			conn, stream, err := at.openStream(ctx, c.log)
@@ -44,7 +51,7 @@ func (c *cli) tailCommand() *cobra.Command {
 			case all:
 				from = nats.First
 			case since > 0:
-				from = nats.From{Time: time.Now().Add(-since)}
+				from = nats.From{Time: time.Now().Add(-time.Duration(since))}
 			}
 			filter := stream.DecisionFilter(kind, name, string(streams.EncodeToken(nil, user)))
 			read := stream.Tail
@@ -71,7 +78,7 @@ func (c *cli) tailCommand() *cobra.Command {
 	f.StringVar(&kind, "kind", "", "only this kind: recommendation, coupon, churn")
 	f.StringVar(&name, "name", "", "only this decider")
 	f.StringVar(&user, "user", "", "only this customer, known or anonymous")
-	f.DurationVar(&since, "since", 0, "begin with those published so long ago")
+	f.TextVar(&since, "since", since, "begin with those published so long ago")
 	f.BoolVar(&all, "all", false, "begin with the oldest that is kept")
 	f.BoolVar(&untilNow, "until-now", false, "end with the newest; without --since it begins with the oldest")
 	f.IntVarP(&limit, "limit", "n", 0, "end after so many; 0 is never")
@@ -79,6 +86,14 @@ func (c *cli) tailCommand() *cobra.Command {
 	f.StringVar(&lang, "lang", "en", "language of the words: en or zh")
 	cmd.MarkFlagsMutuallyExclusive("since", "all")
 	return cmd
+}
+
+// checkLang says whether decisions have words in a language.
+func checkLang(lang string) error {
+	if lang != "en" && lang != "zh" {
+		return usagef("--lang %q: want en or zh", lang)
+	}
+	return nil
 }
 
 func (c *cli) printDecision(m nats.Stored, lang string, asJSON bool) error {

@@ -36,7 +36,12 @@ silence fires then. A line that is refused is named with the reason; the others 
   nudge try -c shop.yaml --advance 3d < cart.jsonl    what a cart leads to that is left for three days
   nudge try catalog.jsonl - -c shop.yaml              the catalogue, then lines as you type them
   nudge try -c shop.yaml --json < events.jsonl | jq .reasons`,
-		RunE: func(_ *cobra.Command, args []string) error { return c.try(f, args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkLang(f.lang); err != nil {
+				return err
+			}
+			return c.try(f, args)
+		},
 	}
 	f.flags(cmd, 0)
 	fs := cmd.Flags()

@@ -31,9 +31,7 @@ func (n *Node) cut() *engine.Epoch {
 // takeRecords takes an epoch's worth of records: an equal share of every partition that has some, then what is left.
 func (n *Node) takeRecords(now time.Time, ep *engine.Epoch) {
 	until := n.align(now)
-	for _, q := range n.queues {
-		q.boundMS = 0
-	}
+	n.bound(now, until)
 	left := n.cfg.EpochEvents
 	busy := 0
 	for _, q := range n.queues {
@@ -100,6 +98,38 @@ func (n *Node) align(now time.Time) int64 {
 		return math.MaxInt64
 	}
 	return least + aheadMS
+}
+
+// heldMost is how long records wait for those of other partitions that happened before them.
+const heldMost = time.Second
+
+// bound says how far in event time each partition may be taken: a second on from its next record. One with a backlog, as after a stop or
+// where a log was written at once, waits for those whose events lie further back, so that what passes between shards does not come hours late;
+// but not for long, since nobody knows for how long old events will go on coming there. Those that append times hold back (untilMS) hold back nobody.
+func (n *Node) bound(now time.Time, untilMS int64) {
+	least := int64(math.MaxInt64)
+	for _, q := range n.queues {
+		head := q.headRecord()
+		if !n.inputs[q.Input].Catalog && !q.idle(now, n.cfg.IdleAfter) && (q.ever || head != nil || n.cfg.UntilEnd) && (head == nil || head.AppendMS <= untilMS) {
+			least = min(least, q.headClock())
+		}
+	}
+	for _, q := range n.queues {
+		head := q.headClock()
+		q.boundMS = head + spanMS
+		if n.inputs[q.Input].Catalog || head <= least || q.empty() || q.end-q.next < int64(n.cfg.EpochEvents) && !n.cfg.UntilEnd {
+			q.heldSince = time.Time{}
+			continue
+		}
+		switch {
+		case q.heldSince.IsZero():
+			q.heldSince = now
+		case now.Sub(q.heldSince) > heldMost:
+			q.heldSince = time.Time{}
+			continue
+		}
+		q.boundMS = least + spanMS
+	}
 }
 
 func (q *queue) headRecord() *streams.Record {

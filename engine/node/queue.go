@@ -38,9 +38,10 @@ type queue struct {
 	ever       bool      // a fetch has answered
 	alive      time.Time // when the sequencer last heard of the fetcher; zero until it is started
 
-	lastAppendMS int64 // of the last record taken
-	clockMS      int64 // event time of the records taken, never back
-	boundMS      int64 // where this clock may be at the end of the epoch being cut; 0: not yet said
+	lastAppendMS int64     // of the last record taken
+	clockMS      int64     // event time of the records taken, never back
+	boundMS      int64     // where this clock may be at the end of the epoch being cut
+	heldSince    time.Time // when its records first waited for those of other partitions; zero: they do not
 	credit       chan struct{}
 	debt         int // credit lent beyond chunksAhead
 }
@@ -90,6 +91,14 @@ func (q *queue) hear(a arrival) {
 // that was written at once, or is thin, must not have its days in one.
 const spanMS = int64(1000)
 
+// headClock is where the partition's clock will stand after the next record; where it stands, if none waits.
+func (q *queue) headClock() int64 {
+	if len(q.chunks) > 0 && q.head < len(q.chunks[0].Records) {
+		return q.clock(q.chunks[0], q.head)
+	}
+	return q.clockMS
+}
+
 // clock is where the partition's clock stands after a record. A record that is none leaves it.
 func (q *queue) clock(c *engine.Chunk, i int) int64 {
 	if c.Events == nil {
@@ -105,9 +114,6 @@ func (q *queue) take(limit int, to int64, untilMS int64, runs []engine.Run) (eng
 	for len(q.chunks) > 0 && q.next < to {
 		c := q.chunks[0]
 		i := q.head
-		if q.boundMS == 0 && i < len(c.Records) {
-			q.boundMS = q.clock(c, i) + spanMS
-		}
 		for i < len(c.Records) && span.Count < limit && c.Records[i].Offset < to && c.Records[i].AppendMS <= untilMS {
 			clock := q.clock(c, i)
 			if to == noOffset && clock > q.boundMS {

@@ -201,9 +201,7 @@ func (r *replay) cut(ctx context.Context, catalog bool) (*engine.Epoch, error) {
 	entry := &engine.Entry{}
 	ep := &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry}
 	left := n.cfg.EpochEvents
-	for _, q := range n.queues {
-		q.boundMS = 0
-	}
+	bounded := false
 	for left > 0 {
 		first, second := -1, int64(math.MaxInt64)
 		var head int64
@@ -235,6 +233,18 @@ func (r *replay) cut(ctx context.Context, catalog bool) (*engine.Epoch, error) {
 		}
 		if first < 0 {
 			break
+		}
+		if !bounded { // all queues that are not finished have a head now
+			bounded = true
+			least := int64(math.MaxInt64)
+			for _, q := range n.queues {
+				if n.inputs[q.Input].Catalog == catalog && !q.finished() {
+					least = min(least, q.headClock())
+				}
+			}
+			for _, q := range n.queues {
+				q.boundMS = max(least, n.queues[first].headClock()) + spanMS
+			}
 		}
 		// All of the first queue's records up to the next queue's head come before it; of equal times the earlier queue's do.
 		count := r.take(ep, first, left, max(second, head))

@@ -182,6 +182,7 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 				return nil
 			}
 			if progress {
+				lingering = n.waitingRecords() > 0 // what an epoch has left behind has waited long enough
 				continue
 			}
 		}

@@ -23,6 +23,9 @@ const (
 	Memory Storage = "memory"
 )
 
+// ErrNoStream says that a stream was to be there and is not.
+var ErrNoStream = errors.New("there is no stream")
+
 // StreamConfig describes the stream of an app. Zero limits are unlimited where the stream is created and left alone
 // where it exists.
 type StreamConfig struct {
@@ -33,6 +36,7 @@ type StreamConfig struct {
 	Storage  Storage       // default File
 	MaxAge   time.Duration // of messages without a TTL, such as dead letters; not below Outage
 	MaxBytes int64         // the oldest messages are removed beyond it
+	Existing bool          // do not make the streams: ErrNoStream where there is none
 	Outage   time.Duration // the longest outage after which recovery can compare; no message has a shorter TTL; default 24 h
 }
 
@@ -135,6 +139,11 @@ func (c *Conn) OpenStream(ctx context.Context, cfg StreamConfig) (*Stream, error
 		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
 	}
 	for _, want := range []jetstream.StreamConfig{decisions, marker} {
+		if cfg.Existing {
+			if _, err := c.js.Stream(ctx, want.Name); errors.Is(err, jetstream.ErrStreamNotFound) {
+				return nil, fmt.Errorf("%w %s: a node of the app %q makes it when it first starts; is it the right app, and the right server?", ErrNoStream, want.Name, cfg.App)
+			}
+		}
 		if err := c.ensure(ctx, want); err != nil {
 			return nil, fmt.Errorf("streams/nats: open stream %s: %w", want.Name, err)
 		}

@@ -118,19 +118,26 @@ func (p *linUCB) Learn(m *Moment, arm int, reward float64) {
 type Run struct {
 	Reward, Regret float64 // means
 	CPU            time.Duration
+	Chose          []time.Duration // of each choice
+	Learning       time.Duration
 }
 
 // Play lets a policy choose at every moment.
 func Play(w *World, p Policy) (r Run) {
-	from := time.Now()
+	r.Chose = make([]time.Duration, 0, len(w.Moments))
 	for i := range w.Moments {
-		m := &w.Moments[i]
+		m, from := &w.Moments[i], time.Now()
 		arm := p.Choose(m)
+		chosen := time.Now()
 		p.Learn(m, arm, m.Rewards[arm])
+		r.Chose, r.Learning = append(r.Chose, chosen.Sub(from)), r.Learning+time.Since(chosen)
 		r.Reward += m.Rewards[arm]
 		r.Regret += slices.Max(m.Means) - m.Means[arm]
 	}
-	r.CPU = time.Since(from)
+	for _, x := range r.Chose {
+		r.CPU += x
+	}
+	r.CPU += r.Learning
 	r.Reward /= float64(len(w.Moments))
 	r.Regret /= float64(len(w.Moments))
 	return r

@@ -68,11 +68,16 @@ func (f *Feed) Live(ctx context.Context, until time.Time) error {
 		case <-tick.C:
 			continue
 		case <-ctx.Done():
-			return f.Sink.Flush(context.WithoutCancel(ctx))
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+			defer cancel()
+			return f.Sink.Flush(ending)
 		}
 	}
 	return f.Sink.Flush(ctx)
 }
+
+// lastWords is how long what was written may take to be stored when the feed is told to end.
+const lastWords = 10 * time.Second
 
 // react shows a decision, and those that wait behind it.
 func (f *Feed) react(d *streams.Decision) {

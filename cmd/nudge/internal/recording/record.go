@@ -65,6 +65,7 @@ func (p *Plan) copyJournal() (from map[string]map[int32]int64, err error) {
 		return nil, err
 	}
 	defer journal.Close()
+	p.About.Epoch, _ = journal.Last()
 	if p.Start == "" {
 		if first := journal.First(); first > 1 {
 			return nil, fmt.Errorf("the journal begins at epoch %d: name a backup that it goes on from with --from, or leave the journal out with --no-journal", first)

@@ -26,7 +26,8 @@ const (
 type About struct {
 	App   string       `json:"app"`
 	Build string       `json:"build"`
-	Setup engine.Setup `json:"setup"` // when it was recorded
+	Setup engine.Setup `json:"setup"`           // when it was recorded
+	Epoch uint64       `json:"epoch,omitempty"` // the last one of the journal that was recorded; 0: none was
 	// Erased lists the customers who had been erased, by their keys: 'u' or 'a' and the id.
 	Erased []string `json:"erased,omitempty"`
 }
@@ -54,7 +55,7 @@ func Open(dir string) (*Recording, error) {
 	}
 	r.About = &About{}
 	if err := json.Unmarshal(text, r.About); err != nil {
-		return nil, fmt.Errorf("%s: %w", r.path(aboutFile), err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, r.path(aboutFile), err)
 	}
 	return r, nil
 }
@@ -68,6 +69,27 @@ func exists(path string) bool {
 
 // HasJournal says whether the journal was recorded.
 func (r *Recording) HasJournal() bool { return exists(r.path(journalPart)) }
+
+// CheckJournal says whether the journal that was recorded is there, whole.
+func (r *Recording) CheckJournal() error {
+	if r.About == nil || r.About.Epoch == 0 {
+		return nil
+	}
+	if !r.HasJournal() {
+		return fmt.Errorf("%w: %s is missing: export again, or leave the journal out with --no-journal, which cuts epochs anew", ErrDamaged, r.path(journalPart))
+	}
+	journal, err := r.Journal()
+	if err != nil {
+		return err
+	}
+	if last, _ := journal.Last(); last < r.About.Epoch {
+		err = fmt.Errorf("%w: %s ends at epoch %d, %d were recorded: export again, or leave the journal out with --no-journal", ErrDamaged, r.path(journalPart), last, r.About.Epoch)
+	}
+	return errors.Join(err, journal.Close())
+}
+
+// ErrDamaged says that a recording is not what was recorded.
+var ErrDamaged = errors.New("the recording is damaged")
 
 // Journal opens the recorded journal; nothing can be written to it.
 func (r *Recording) Journal() (*state.Journal, error) {

@@ -3,9 +3,11 @@ package suite
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +104,9 @@ func Load(path string) (*File, error) {
 	}
 	f := &File{path: path, Start: "2026-01-05"}
 	at := func(err error) error { return fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true)) }
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fmt.Errorf("%s: it is empty: want pipeline and cases, as deploy/TESTING.md says", path)
+	}
 	if f.tree, err = parser.ParseBytes(text, 0); err != nil {
 		return nil, at(err)
 	}
@@ -136,8 +141,51 @@ func Load(path string) (*File, error) {
 			return nil, f.fault(key, "a case without events")
 		}
 		names[c.Name] = true
+		if err := f.checkExpectations(key, c); err != nil {
+			return nil, err
+		}
 	}
 	return f, nil
+}
+
+// checkExpectations refuses what could never fail: a case that expects nothing, and names that the pipeline does not have.
+func (f *File) checkExpectations(key string, c *Case) error {
+	d := &f.config.Deciders
+	deciders := slices.Concat(slices.Collect(maps.Keys(d.Recommenders)), slices.Collect(maps.Keys(d.Offers)), slices.Collect(maps.Keys(d.Churn)), slices.Collect(maps.Keys(d.Audiences)))
+	expects := false
+	for i := range c.Events {
+		x, at := c.Events[i].Expect, fmt.Sprintf("%s.events[%d].expect", key, i)
+		if x == nil {
+			continue
+		}
+		expects = true
+		for _, list := range []struct {
+			key   string
+			names []string
+			known []string
+			what  string
+		}{
+			{"no_decisions", x.NoDecisions, deciders, "decider or audience"},
+			{"audiences", x.Audiences, slices.Collect(maps.Keys(d.Audiences)), "audience"},
+			{"not_audiences", x.NotAudiences, slices.Collect(maps.Keys(d.Audiences)), "audience"},
+			{"features", slices.Collect(maps.Keys(x.Features)), slices.Collect(maps.Keys(d.Features)), "feature"},
+		} {
+			for k, name := range list.names {
+				if !slices.Contains(list.known, name) && !(list.key == "features" && derived(name, list.known)) {
+					return f.fault(fmt.Sprintf("%s.%s[%d]", at, list.key, k), "%q: the pipeline has no such %s, but %s", name, list.what, strings.Join(slices.Sorted(slices.Values(list.known)), ", "))
+				}
+			}
+		}
+	}
+	if !expects {
+		return f.fault(key, "case %q expects nothing: add expect to an event", c.Name)
+	}
+	return nil
+}
+
+// derived says whether a name is one that a feature brings with it, such as user.spend.rank of user.spend, or of another entity.
+func derived(name string, known []string) bool {
+	return slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(name, k) })
 }
 
 // fault is an error at a place of the file.
