@@ -100,6 +100,9 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 			return err
 		}
 	}
+	if rec.HasJournal() && f.file != "" && !f.noJournal {
+		fmt.Fprintln(c.talk, "a pipeline is given: epochs are cut anew, and the recorded journal is not used")
+	}
 	if rec.HasJournal() && !f.noJournal && f.file == "" {
 		if cfg.Journal, err = rec.Journal(); err != nil {
 			return err
