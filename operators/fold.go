@@ -49,6 +49,7 @@ type scratch struct {
 	content     models.ContentScratch
 	union       *models.Scratch // of list
 	list        []listed
+	order       []int32 // of list, the best first
 	picks       []pick
 	taste       taste
 	outcomes    []outcome

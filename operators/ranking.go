@@ -76,7 +76,7 @@ func (r *recommender) rank(p *Program, c *Customer, s *scratch, a *asked) {
 			l.score *= p.marginOf(l.item)
 		}
 	}
-	sortListed(s.list)
+	s.sort()
 }
 
 // marginOf is what the shop keeps of an item, in units of currency, as little as it may be; 1 where nothing is known of it.

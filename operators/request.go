@@ -110,7 +110,7 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 
 // consider puts the candidates into an answer.
 func (p *Program) consider(answer *Answer, r *recommender, s *scratch, left *[leftCauses]int) {
-	for k := range s.list {
+	for _, k := range s.order {
 		l := &s.list[k]
 		x := Candidate{ID: p.catalog.id(l.item), Score: round(float32(l.score)), Buried: l.buried, Sources: map[string]SourceSays{}}
 		for _, source := range r.sources {

@@ -70,7 +70,7 @@ const (
 
 // fill makes the list: candidates, their order, the merchandiser's rules, and what is chosen of them into the scratch's decision.
 func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
-	s.list = s.list[:0]
+	s.list, s.order = s.list[:0], s.order[:0]
 	s.union.Reset()
 	if r.filter != nil || r.clicks != nil || len(r.rules) > 0 {
 		s.facts.ask(p, c, a)
@@ -95,6 +95,7 @@ func (s *scratch) say(i models.Item, source int, x said) (l *listed, fresh bool)
 		return nil, false
 	}
 	if fresh {
+		s.order = append(s.order, int32(at))
 		if len(s.list) < cap(s.list) {
 			s.list = s.list[:len(s.list)+1]
 			features := s.list[at].offered.Features
@@ -161,7 +162,7 @@ func (r *recommender) apply(p *Program, s *scratch, a *asked) {
 			}
 		}
 	}
-	sortListed(s.list)
+	s.sort()
 }
 
 // holds says whether a condition holds of a candidate; the facts of the customer are set.
@@ -170,9 +171,10 @@ func (s *scratch) holds(p *Program, c *condition.Condition, i models.Item) bool 
 	return c.True(&s.facts)
 }
 
-// sortListed puts the best first. What scores the same stays in the order of the sources.
-func sortListed(list []listed) {
-	slices.SortStableFunc(list, func(x, y listed) int {
+// sort puts the best first. What scores the same stays in the order of the sources.
+func (s *scratch) sort() {
+	slices.SortFunc(s.order, func(a, b int32) int {
+		x, y := &s.list[a], &s.list[b]
 		switch {
 		case x.buried != y.buried:
 			return int(bit(x.buried)) - int(bit(y.buried))
@@ -181,7 +183,7 @@ func sortListed(list []listed) {
 		case x.score < y.score:
 			return 1
 		}
-		return 0
+		return int(a - b)
 	})
 }
 
@@ -238,10 +240,10 @@ func unit(x uint64) float64 { return float64(x>>11) / (1 << 53) }
 func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int) {
 	at = -1
 	most, top := math.Inf(-1), 0.0
-	if len(s.list) > 0 {
-		top = math.Abs(s.list[0].score)
+	if len(s.order) > 0 {
+		top = math.Abs(s.list[s.order[0]].score)
 	}
-	for k := range s.list {
+	for _, k := range s.order {
 		l := &s.list[k]
 		if l.taken || !r.fits(p, s, l.item) {
 			continue
@@ -251,7 +253,7 @@ func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int)
 		}
 		if r.Diversify == 0 {
 			if at < 0 {
-				at = k
+				at = int(k)
 			}
 			if !count {
 				break
@@ -264,7 +266,7 @@ func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int)
 		}
 		if x > most && allowed <= considered {
 			if x -= r.Diversify * s.alike(p, l.item); x > most {
-				at, most = k, x
+				at, most = int(k), x
 			}
 		}
 	}
@@ -273,10 +275,10 @@ func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int)
 
 // nth returns the n-th candidate that is still allowed.
 func (r *recommender) nth(p *Program, s *scratch, n int) int {
-	for k := range s.list {
+	for _, k := range s.order {
 		if l := &s.list[k]; !l.taken && r.fits(p, s, l.item) {
 			if n == 0 {
-				return k
+				return int(k)
 			}
 			n--
 		}
