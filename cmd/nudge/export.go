@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,9 @@ node's state folder, of a running or a stopped node; export into the same folder
 					return err
 				}
 			}
-			if plan.Client, err = openKafka(ctx, &config.Kafka, quiet(c.log)); err != nil {
+			opening, cancel := context.WithTimeout(ctx, lookWithin)
+			defer cancel()
+			if plan.Client, err = openKafka(opening, &config.Kafka, quiet(c.log)); err != nil {
 				return err
 			}
 			if plan.About.Setup, err = describeInputs(ctx, plan.Client, config, c.log); err != nil {

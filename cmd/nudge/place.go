@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -68,19 +69,24 @@ func (p *place) config() (*pipeline.Config, error) {
 	return config, nil
 }
 
-// openStream connects to NATS and to the decision stream of the pipeline.
+// lookWithin is how long a command that only looks waits for a broker that is away.
+const lookWithin = 10 * time.Second
+
+// openStream connects to NATS and to the decision stream of the pipeline, to look at it.
 func (p *place) openStream(ctx context.Context, log *zap.Logger) (*nats.Conn, *nats.Stream, error) {
 	config, err := p.config()
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := openNATS(ctx, &config.NATS, "nudge", quiet(log))
+	opening, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	conn, err := openNATS(opening, &config.NATS, "nudge", quiet(log))
 	if err != nil {
 		return nil, nil, err
 	}
 	want := streamConfig(config)
 	want.Existing = true // who only looks makes nothing
-	stream, err := conn.OpenStream(ctx, want)
+	stream, err := conn.OpenStream(opening, want)
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

@@ -119,6 +119,9 @@ func (c *cli) tryFile(s *sandbox.Sandbox, name string, f *tryFlags) (refused int
 			case err != nil:
 				return refused, fmt.Errorf("%s:%d: %w", name, number, err)
 			}
+			if step.Passed != "" {
+				fmt.Fprintf(c.talk, "%s:%d: passed over: %s\n", name, number, step.Passed)
+			}
 			c.printStep(step, f)
 		}
 		if err == io.EOF {

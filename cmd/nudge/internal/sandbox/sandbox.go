@@ -43,6 +43,7 @@ const (
 type Step struct {
 	Decisions []Decision
 	Windows   []Window
+	Passed    string // why the event was passed over, if it was: too late, or seen before
 }
 
 // Decision is a decision as published.
@@ -171,6 +172,12 @@ func (s *Sandbox) take(ep *engine.Epoch) (step Step, flushed bool, err error) {
 		return step, false, err
 	}
 	defer s.engine.Release(out)
+	switch {
+	case out.Counts.Duplicates > 0:
+		step.Passed = "an event of this customer with this id was there before"
+	case out.Counts.Late > 0:
+		step.Passed = "it lies further back than time.keep_late allows: too late to count"
+	}
 	for i := range out.Messages {
 		m := &out.Messages[i]
 		what, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, s.prefix), ".")
