@@ -166,12 +166,14 @@ func (c *cli) evalWorlds(f *worldsFlags) error {
 // play runs all policies on all seeds of a world.
 func (f *worldsFlags) play(world string, players []contestant) (results [][]closedloop.Result, cpu time.Duration, err error) {
 	results = make([][]closedloop.Result, len(players))
+	for k := range results {
+		results[k] = make([]closedloop.Result, f.seeds)
+	}
 	var group errgroup.Group
 	group.SetLimit(f.workers)
 	from := cpuTime()
 	for seed := range f.seeds {
 		for k, p := range players {
-			results[k] = append(results[k], closedloop.Result{})
 			group.Go(func() (err error) {
 				shop := simulate.Default().Clean()
 				shop.Seed, shop.Shoppers, shop.Items, shop.Currency = f.first+uint64(seed), f.shoppers, f.items, "EUR"
