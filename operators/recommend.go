@@ -76,7 +76,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
 		r.fill(p, c, s, &asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size, event: t.Event,
-			id: t.Customer, anonymous: t.Anonymous, random: func(salt uint64) uint64 { return t.Random(uint64(r.key)<<32 ^ salt) }})
+			id: t.Customer, anonymous: t.Anonymous, turn: t})
 		switch {
 		case len(d.Items) > 0:
 		case r.Always:
@@ -126,7 +126,7 @@ type asked struct {
 	event     *streams.Event // nil: none
 	id        string
 	anonymous bool
-	random    func(salt uint64) uint64 // nil: nothing is left to chance
+	turn      *engine.Turn // whose chance explores; nil: nothing is left to chance
 }
 
 // Why candidates are left out.

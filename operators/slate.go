@@ -205,7 +205,7 @@ type pick struct {
 func (r *recommender) choose(p *Program, s *scratch, a *asked) {
 	s.picks = s.picks[:0]
 	explore := r.Rank.Explore
-	if a.random == nil {
+	if a.turn == nil {
 		explore = 0
 	}
 	for place := 1; place <= a.size; place++ {
@@ -221,8 +221,9 @@ func (r *recommender) choose(p *Program, s *scratch, a *asked) {
 		if explore > 0 && allowed > 1 {
 			share := explore / float64(allowed)
 			x.propensity = 1 - explore + share
-			if unit(a.random(uint64(place))) < explore {
-				if other := r.nth(p, s, int(a.random(uint64(place)|1<<32)%uint64(allowed))); other != at {
+			salt := uint64(r.key)<<32 | uint64(place)
+			if unit(a.turn.Random(salt)) < explore {
+				if other := r.nth(p, s, int(a.turn.Random(salt^1<<32)%uint64(allowed))); other != at {
 					x = pick{at: other, propensity: share, explored: true}
 				}
 			}
