@@ -8,7 +8,8 @@ import (
 	"nudge/streams"
 )
 
-// aheadMS is how far in append time a partition may run ahead of the slowest that is not idle.
+// aheadMS is how far in append time a partition may run ahead of the slowest that is not idle, and how much event time an epoch takes of one:
+// within an epoch nothing is learned and nothing passes between shards, so a log that was written at once, or is thin, must not have its days in one.
 const aheadMS = int64(60 * 1000)
 
 // cut makes an epoch of what has arrived. It returns nil if there is nothing.
@@ -103,7 +104,7 @@ func (n *Node) align(now time.Time) int64 {
 // heldMost is how long records wait for those of other partitions that happened before them.
 const heldMost = time.Second
 
-// bound says how far in event time each partition may be taken: a second on from its next record. One with a backlog, as after a stop or
+// bound says how far in event time each partition may be taken: a minute on from its next record. One with a backlog, as after a stop or
 // where a log was written at once, waits for those whose events lie further back, so that what passes between shards does not come hours late;
 // but not for long, since nobody knows for how long old events will go on coming there. Those that append times hold back (untilMS) hold back nobody.
 func (n *Node) bound(now time.Time, untilMS int64) {
@@ -116,7 +117,7 @@ func (n *Node) bound(now time.Time, untilMS int64) {
 	}
 	for _, q := range n.queues {
 		head := q.headClock()
-		q.boundMS = head + spanMS
+		q.boundMS = head + aheadMS
 		if n.inputs[q.Input].Catalog || head <= least || q.empty() || q.end-q.next < int64(n.cfg.EpochEvents) && !n.cfg.UntilEnd {
 			q.heldSince = time.Time{}
 			continue
@@ -128,7 +129,7 @@ func (n *Node) bound(now time.Time, untilMS int64) {
 			q.heldSince = time.Time{}
 			continue
 		}
-		q.boundMS = least + spanMS
+		q.boundMS = least + aheadMS
 	}
 }
 

@@ -87,8 +87,7 @@ func (q *queue) hear(a arrival) {
 	}
 }
 
-// spanMS bounds how much event time an epoch takes of a partition. Within an epoch nothing is learned and nothing passes between shards: so a log
-// that was written at once, or is thin, must not have its days in one.
+// spanMS is how much event time an epoch of a log takes that is replayed without its journal. It is as cheap as more: nothing is synced.
 const spanMS = int64(1000)
 
 // headClock is where the partition's clock will stand after the next record; where it stands, if none waits.
@@ -107,7 +106,7 @@ func (q *queue) clock(c *engine.Chunk, i int) int64 {
 	return max(q.clockMS, min(c.Events[i].TimeMS, c.Records[i].AppendMS))
 }
 
-// take takes up to limit records, with offsets below to and append times up to untilMS, and no more than spanMS of event time where no offset says
+// take takes up to limit records, with offsets below to and append times up to untilMS, and no further in event time than boundMS where no offset says
 // how far the epoch goes. What was skipped at the head of the log is part of the span.
 func (q *queue) take(limit int, to int64, untilMS int64, runs []engine.Run) (engine.Span, []engine.Run) {
 	span := engine.Span{Partition: q.Partition, From: q.next, To: q.next}
