@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"nudge": main
 //	exits CODE COMMAND...   run it and expect that exit code
 //	fetch STATUS URL        get it until it has that status, for 10 s; its body is what stdout looks at
 //	brokers                 start an embedded Kafka and NATS, whose addresses are then $KAFKA and $NATS
+//	awaits FILE REGEXP      wait until a line of the file matches, for 2 minutes: for what a command in the background writes
 //	edit FILE OLD NEW       replace the first OLD in the file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -45,7 +47,7 @@ func TestScripts(t *testing.T) {
 				os.CopyFS(env.WorkDir, deploy.Bench))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "fetch": fetch, "brokers": brokers, "edit": edit, "sums": sums,
+			"exits": exits, "fetch": fetch, "awaits": awaits, "brokers": brokers, "edit": edit, "sums": sums,
 		},
 	})
 }
@@ -118,6 +120,22 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("%s answered %s, want %s:\n%s", args[1], got, args[0], body)
 	}
+}
+
+func awaits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: awaits FILE REGEXP")
+	}
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	var text []byte
+	for range 2400 {
+		if text, err = os.ReadFile(ts.MkAbs(args[0])); err == nil && want.Match(text) {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	ts.Fatalf("no match for %q in %s (%v):\n%s", args[1], args[0], err, text)
 }
 
 func brokers(ts *testscript.TestScript, neg bool, args []string) {
