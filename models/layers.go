@@ -83,6 +83,13 @@ func (a adam) step(value, mean, square, grad []float32) {
 	}
 }
 
+// set makes the weights those of others of the same shape.
+func (w *weights) set(o *weights) {
+	copy(w.v, o.v)
+	copy(w.mean, o.mean)
+	copy(w.square, o.square)
+}
+
 func (a adam) update(w *weights) { a.step(w.v, w.mean, w.square, w.grad.v) }
 
 // append appends the encoding of the weights and of what Adam keeps of them.
@@ -141,18 +148,17 @@ func (l *linear) backward(dx, dy, x *matrix) {
 //
 //	p_j = softmax_j(query · e_j / √d + bias_j)
 //
-// Where drop says so, an item is left out.
+// The bias is 1 × window. Where drop says so, an item is left out.
 type attention struct {
-	bias  weights // 1 × window
-	p, ds matrix  // examples × window
+	p, ds matrix // examples × window
 }
 
-func newAttention(examples, window int, initial func(i, j int) float32) attention {
-	return attention{bias: newWeights(1, window, initial), p: newMatrix(examples, window), ds: newMatrix(examples, window)}
+func newAttention(examples, window int) attention {
+	return attention{p: newMatrix(examples, window), ds: newMatrix(examples, window)}
 }
 
 // forward sets y for the items of each example, rows of embed; -1 stands for none. The first is never left out.
-func (a *attention) forward(y, query, embed *matrix, items func(k int) []int32, drop func(k, j int) bool) {
+func (a *attention) forward(y, query, embed *matrix, bias *weights, items func(k int) []int32, drop func(k, j int) bool) {
 	scale := float32(1 / math.Sqrt(float64(embed.cols)))
 	for k := range len(y.v) / y.cols {
 		of, p, q := items(k), a.p.row(k), query.row(k)
@@ -160,7 +166,7 @@ func (a *attention) forward(y, query, embed *matrix, items func(k int) []int32, 
 		for j, i := range of {
 			p[j] = float32(math.Inf(-1))
 			if i >= 0 && (j == 0 || !drop(k, j)) {
-				p[j] = float32(scale*dot(q, embed.row(int(i)))) + a.bias.v[j]
+				p[j] = float32(scale*dot(q, embed.row(int(i)))) + bias.v[j]
 				best = max(best, p[j])
 			}
 		}
@@ -181,10 +187,10 @@ func (a *attention) forward(y, query, embed *matrix, items func(k int) []int32, 
 }
 
 // backward sets dquery and the gradient of the bias, and adds to the rows of dembed.
-func (a *attention) backward(dquery, dy, query, embed *matrix, items func(k int) []int32, dembed func(i int32) []float32) {
+func (a *attention) backward(dquery, dy, query, embed *matrix, bias *weights, items func(k int) []int32, dembed func(i int32) []float32) {
 	scale := float32(1 / math.Sqrt(float64(embed.cols)))
 	clear(dquery.v)
-	clear(a.bias.grad.v)
+	clear(bias.grad.v)
 	for k := range len(dy.v) / dy.cols {
 		of, p, ds, d, q, dq := items(k), a.p.row(k), a.ds.row(k), dy.row(k), query.row(k), dquery.row(k)
 		mean := float32(0)
@@ -197,7 +203,7 @@ func (a *attention) backward(dquery, dy, query, embed *matrix, items func(k int)
 		for j, i := range of {
 			if p[j] > 0 {
 				g := p[j] * (ds[j] - mean)
-				a.bias.grad.v[j] += g
+				bias.grad.v[j] += g
 				g *= scale
 				addScaled(dq, g, embed.row(int(i)))
 				to := dembed(i)

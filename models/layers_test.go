@@ -8,40 +8,47 @@ import (
 // The gradient by every weight of the sequence model, and so of each of its layers, is the slope of its loss.
 func TestGradients(t *testing.T) {
 	for name, opt := range map[string]SequenceOptions{
-		"all items": {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 100},
-		"dropout":   {Dim: 6, Window: 4, Batch: 5, Rate: .01, Dropout: .3, Sharpness: 3, Reservoir: 50, Sampled: 100},
-		"a sample":  {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 6},
+		"all items": {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 100, Every: 5, Slower: 1000, Slowest: 5},
+		"dropout":   {Dim: 6, Window: 4, Batch: 5, Rate: .01, Dropout: .3, Sharpness: 3, Reservoir: 50, Sampled: 100, Every: 5, Slower: 1000, Slowest: 5},
+		"a sample":  {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 6, Every: 5, Slower: 1000, Slowest: 5},
 	} {
 		m := NewSequence(opt)
-		for k := range 40 {
+		learn := func(k int) {
 			i := func(n int) Item { return Item((k*n + n) % 17) }
 			m.Learn(i(3), &Query{Items: []Item{i(1), i(2), i(5), i(7), i(11)}[:1+k%5]})
 		}
-		m.Train()
-		x := m.sample()
-		m.gradients(x)
-		b := m.batch
+		for k := range 40 {
+			learn(k)
+		}
+		m.Train(nil)
+		for k := range 5 {
+			learn(k)
+		}
+		if !m.Due() || !m.begin() {
+			t.Fatalf("%s: no step", name)
+		}
+		x := m.step
+		x.gradients()
 		type weight struct {
 			name string
 			v    []float32
 			grad []float32
 		}
 		checks := []weight{
-			{"M", m.query.w.v, clone(m.query.w.grad.v)}, {"W0", m.last.w.v, clone(m.last.w.grad.v)},
-			{"W1", m.attended.w.v, clone(m.attended.w.grad.v)}, {"b", m.attention.bias.v, clone(m.attention.bias.grad.v)},
+			{"M", x.query.w.v, clone(x.query.w.grad.v)}, {"W0", x.last.w.v, clone(x.last.w.grad.v)},
+			{"W1", x.attended.w.v, clone(x.attended.w.grad.v)}, {"b", x.bias.v, clone(x.bias.grad.v)},
 		}
-		width := opt.Dim + 1
-		for k, row := range b.touched {
-			checks = append(checks, weight{"E", m.embed.row(int(row)), clone(b.grads[k*width : (k+1)*width])})
+		for row := range x.rows {
+			checks = append(checks, weight{"E", x.embed.row(row), clone(x.grads.row(row))})
 		}
 		for _, c := range checks {
 			for i := range c.v {
 				const h = 1e-2
 				was := c.v[i]
 				c.v[i] = was + h
-				up := m.gradients(x)
+				up := x.gradients()
 				c.v[i] = was - h
-				down := m.gradients(x)
+				down := x.gradients()
 				c.v[i] = was
 				slope := (up - down) / (2 * h)
 				if got := float64(c.grad[i]); math.Abs(got-slope) > 2e-3+.02*math.Abs(slope) {

@@ -188,10 +188,10 @@ func (m *NextItem) LoadHead(b []byte) error {
 	return nil
 }
 
-// Train trains the sequence model on what has come; it belongs at the end of an epoch.
-func (m *NextItem) Train() {
+// Train trains the sequence model on what has come, as its Train says; it belongs at the end of an epoch.
+func (m *NextItem) Train(run func(step func()) (wait func())) {
 	if m.Deep != nil {
-		m.Deep.Train()
+		m.Deep.Train(run)
 	}
 }
 
@@ -202,6 +202,23 @@ func (m *NextItem) Rank(s *NextItemScratch, q *Query) []Candidate {
 		s.union.found[c].Score = p
 	}
 	return s.union.found
+}
+
+// ScoreBySequence adds what the sequence model says may come next, each with its share of the best's chance: of a catalogue of more than some thousand
+// items, what the other sources name. Nothing without a sequence model. It reads the model only.
+func (m *NextItem) ScoreBySequence(to *Scratch, s *NextItemScratch, q *Query) {
+	if m.Deep == nil {
+		return
+	}
+	s.union.Reset()
+	s.says = s.says[:0]
+	s.items = q.distinct(s.items[:0], askWindow)
+	m.gather(s, q)
+	for c := range s.says {
+		if s.says[c].deepRank > 0 {
+			to.Add(s.union.found[c].Item, s.says[c].deep)
+		}
+	}
 }
 
 // Top returns the n best of what Rank has returned that keep lets through, the best first.

@@ -161,7 +161,7 @@ func newBlend(deep bool) *blend {
 
 func (t *blend) Learn(x *Interaction, before *models.Query) {
 	t.m.Learn(t.s, x.Item, before, x.TimeMS, x.Weight)
-	t.m.Train()
+	t.m.Train(nil)
 }
 
 func (t *blend) Rank(q *models.Query) []models.Candidate { return t.m.Rank(t.s, q) }
@@ -179,7 +179,7 @@ func newSequence() Recommender {
 
 func (t *sequence) Learn(x *Interaction, before *models.Query) {
 	t.m.Learn(x.Item, before)
-	t.m.Train()
+	t.m.Train(nil)
 }
 
 func (t *sequence) Rank(q *models.Query) []models.Candidate {
