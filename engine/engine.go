@@ -23,7 +23,7 @@ type Input struct {
 	NewDecoder func() *streams.Decoder
 }
 
-// Config is what an engine is told beside its program. All of it but Parallel and CacheBytes is part of what decides the
+// Config is what an engine is told beside its program. All of it but Parallel, Beside and CacheBytes is part of what decides the
 // output; it comes from the setup, which the journal holds.
 type Config struct {
 	App        string
@@ -43,6 +43,8 @@ type Config struct {
 	// Parallel calls f(0) to f(n-1), at once if it likes, and returns when all have. It is how the engine's shards
 	// run side by side though the engine starts no goroutine.
 	Parallel func(n int, f func(i int))
+	// Beside runs f while the engine goes on, and returns what waits until it has run: see Turn.Beside. nil: f runs when it is waited for.
+	Beside func(f func()) (wait func())
 }
 
 // Engine folds epochs into state and decisions. It is a function of the epochs: it has no clock, no goroutine and no

@@ -100,6 +100,7 @@ type Proposal struct {
 //	VisitAt(atMS int64)                have Visit called when the watermark passes that time
 //	Result(output, key, value)         put a line out to a result stream
 //	Publish(subject, id, data)         put a message out beside the decisions
+//	Beside(f func()) (wait func())     have f run while the fold goes on
 //	Random(salt uint64) uint64         a random number that is a function of (app, generation, position or timer, salt)
 //	CustomerHash() uint64              a hash of (app, customer) that never changes: for holdouts and arms
 //	Paused(name string) bool           whether the operator has paused it

@@ -112,6 +112,15 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
+// Beside has work done while the fold goes on, for what takes longer than an epoch may. f works on what it alone has; wait returns when it is done.
+// When a program waits, and so when it takes up what was done, must be a function of the epochs.
+func (t *Turn) Beside(f func()) (wait func()) {
+	if run := t.shard.engine.cfg.Beside; run != nil {
+		return run(f)
+	}
+	return f
+}
+
 // App is what every id begins with.
 func (t *Turn) App() string { return t.shard.engine.cfg.App }
 

@@ -292,6 +292,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		clear(s.fresh)
 		s.lessons, s.before, s.beforeMS, s.fresh, s.gaps, s.redeemed = s.lessons[:0], s.before[:0], s.beforeMS[:0], s.fresh[:0], s.gaps[:0], s.redeemed[:0]
 	}
+	p.next.Train(t.Beside)
 	p.learnShared(t, scratches)
 	p.begun.note(t.WatermarkMS)
 	p.trends.Settle()

@@ -39,7 +39,14 @@ func (p *Program) nextTables() []*engine.Table {
 		heads.Touch(headNext)
 		heads.Touch(headNear)
 	}
-	return []*engine.Table{together, again, items, sessions, ranker, heads}
+	tables := []*engine.Table{together, again, items, sessions, ranker, heads}
+	if n.Deep == nil {
+		return tables
+	}
+	deep := rows("sequence", n.Deep.AppendRow, plain(n.Deep.LoadRow))
+	deepHeads := rows("sequence_heads", n.Deep.AppendHead, plain(n.Deep.LoadHead)) // after the items' rows
+	n.Deep.Touch, n.Deep.TouchHead = deep.Touch, deepHeads.Touch
+	return append(tables, deep, deepHeads)
 }
 
 // The rows of the table "next_heads".
@@ -71,6 +78,14 @@ func (p *Program) askNext(c *Customer, s *scratch, key uint64, nowMS int64) {
 		s.next = p.next.NewScratch()
 	}
 	p.next.Rank(s.next, p.nextQuery(c, s, key, nowMS))
+}
+
+// askSequence gathers what the sequence model says comes next.
+func (p *Program) askSequence(c *Customer, s *scratch, key uint64, nowMS int64) {
+	if s.next == nil {
+		s.next = p.next.NewScratch()
+	}
+	p.next.ScoreBySequence(s.candidates, s.next, p.nextQuery(c, s, key, nowMS))
 }
 
 // askSimilar gathers what customers like this one met.

@@ -41,6 +41,7 @@ type Program struct {
 	featuresOnly                 bool     // nobody asks for carts, orders and what was looked at
 	learnsTogether, learnsTrends bool     // some recommender asks for them
 	learnsNext                   bool
+	learnsSequence               bool // with the sequence model
 	learnsContent                bool
 	learnsPairs                  bool                    // what goes with what
 	learnsAgain                  bool                    // what is bought again
@@ -148,7 +149,8 @@ func (p *Program) addRecommenders() error {
 		}
 		p.learnsTogether = p.learnsTogether || asks(viewedTogether, insteadOf)
 		p.learnsTrends = p.learnsTrends || asks(trending)
-		p.learnsNext = p.learnsNext || asks(nextItem, similarShoppers)
+		p.learnsNext = p.learnsNext || asks(nextItem, similarShoppers, sequence)
+		p.learnsSequence = p.learnsSequence || asks(sequence)
 		p.learnsContent = p.learnsContent || asks(similarContent) || r.Diversify > 0
 		p.learnsPairs = p.learnsPairs || asks(goesWith)
 		p.learnsAgain = p.learnsAgain || asks(buyAgain)
@@ -172,7 +174,7 @@ func (p *Program) addRecommenders() error {
 	}
 	p.halfLives = halfLives{together: half.MS(), trends: trend.MS()}
 	p.together = models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS()))
-	p.next = models.NewNextItem(models.NextItemOptions{HalfLifeMS: half.MS(), TrendHalfLifeMS: trend.MS()})
+	p.next = models.NewNextItem(models.NextItemOptions{HalfLifeMS: half.MS(), TrendHalfLifeMS: trend.MS(), Sequence: p.learnsSequence})
 	p.trends, p.learning = p.next.Trends, p.next.NewScratch()
 	p.content, p.goesWith, p.repurchase = models.NewContent(), models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS())), models.NewRepurchase()
 	p.rhythm = &models.Rhythm{}

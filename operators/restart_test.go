@@ -22,6 +22,12 @@ recommenders:
     half_life: 1h
     log: [user.usual, session.steps]
     trend_half_life: 10m
+  next:
+    when: product.viewed
+    at_most: 1 per 1h
+    candidates: [sequence, next_item]
+    half_life: 1h
+    trend_half_life: 10m
 offers:
   cart_rescue:
     when: {quiet: 10m}
@@ -101,12 +107,9 @@ func TestRestartChangesNothing(t *testing.T) {
 		return out, string(s.shared())
 	}
 	want, wantShared := run(0)
-	shown := 0
-	for _, o := range want {
-		shown += len(o)
-	}
-	if shown < 10_000 {
-		t.Fatalf("the traffic led to %d bytes of decisions only", shown)
+	all := strings.Join(want, "")
+	if len(all) < 10_000 || !strings.Contains(all, streams.ReasonModelScore) {
+		t.Fatalf("the traffic led to %d bytes of decisions only, or to none by the sequence model", len(all))
 	}
 	got, gotShared := run(7)
 	for i := range want {

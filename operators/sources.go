@@ -16,6 +16,7 @@ const (
 	goesWith        = "goes_with"
 	insteadOf       = "instead_of"
 	buyAgain        = "buy_again"
+	sequence        = "sequence"
 )
 
 // The numbers of the sources: what was learned of them is kept under these, so they never change.
@@ -29,12 +30,13 @@ const (
 	fromGoesWith
 	fromInstead
 	fromAgain
+	fromSequence
 	numSources = 12 // with room
 )
 
 var sourceNumbers = map[string]int{
 	viewedTogether: fromTogether, trending: fromTrending, recentlyViewed: fromRecent, nextItem: fromNext, similarShoppers: fromShoppers,
-	similarContent: fromContent, goesWith: fromGoesWith, insteadOf: fromInstead, buyAgain: fromAgain,
+	similarContent: fromContent, goesWith: fromGoesWith, insteadOf: fromInstead, buyAgain: fromAgain, sequence: fromSequence,
 }
 
 var sourceNames = func() (names [numSources]string) {
@@ -115,6 +117,9 @@ func (r *recommender) ask(p *Program, c *Customer, s *scratch, a *asked, source,
 			why.rank = k + 1
 			say(x.Item, x.Score, why)
 		}
+	case fromSequence:
+		p.askSequence(c, s, a.key, a.nowMS)
+		each(s.candidates.Top(want, keep), streams.ReasonModelScore, false)
 	case fromRecent:
 		n := 0
 		for k, i := range s.history {

@@ -12,7 +12,7 @@ import (
 
 // Pipeline is a compiled setup.
 type Pipeline struct {
-	Engine  engine.Config // Parallel is the node's to fill
+	Engine  engine.Config // Parallel and Beside are the node's to fill
 	Program engine.Program
 }
 

@@ -94,7 +94,7 @@ func (n *Node) build(setup *engine.Setup) error {
 		return err
 	}
 	cfg := p.Engine
-	cfg.Parallel = workers(n.cfg.Workers)
+	cfg.Parallel, cfg.Beside = workers(n.cfg.Workers), beside
 	cfg.ActOnStale = setup.ActOnStale
 	if n.engine, err = engine.New(cfg, p.Program, n.cfg.Store); err != nil {
 		return err

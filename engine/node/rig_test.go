@@ -124,7 +124,7 @@ func (b brokers) fill(t testing.TB, app string, records []simulate.Record) {
 // testPipeline is the default pipeline for one app of a test, with all models at work.
 func testPipeline(app string) []byte {
 	text := bytes.ReplaceAll(deploy.Shop, []byte("app: shop "), []byte("app: "+app+" "))
-	text = bytes.ReplaceAll(text, []byte("candidates: [viewed_together, trending]"), []byte("candidates: [next_item, viewed_together, similar_content, goes_with, buy_again, trending]\n"+
+	text = bytes.ReplaceAll(text, []byte("candidates: [viewed_together, trending]"), []byte("candidates: [next_item, sequence, viewed_together, similar_content, goes_with, buy_again, trending]\n"+
 		"    rank: {goal: order, within: 2h, explore: 0.1}\n    diversify: 0.1\n    seen_at_most: 3 per 1d"))
 	text = bytes.ReplaceAll(text, []byte("stream: NUDGE_SHOP_DECISIONS"), []byte("stream: NUDGE_"+strings.ToUpper(app)))
 	for _, topic := range []string{"clickstream", "reviews", "catalog"} {

@@ -537,4 +537,11 @@ func workers(w int) func(n int, f func(i int)) {
 	}
 }
 
+// beside runs f on a goroutine of its own.
+func beside(f func()) (wait func()) {
+	var wg sync.WaitGroup
+	wg.Go(f)
+	return wg.Wait
+}
+
 const noOffset = math.MaxInt64
