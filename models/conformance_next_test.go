@@ -3,6 +3,7 @@ package models_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 
 	"nudge/models"
@@ -53,6 +54,12 @@ func init() {
 		m := &sequence{Sequence: models.NewSequence(smallSequence)}
 		m.Touch = func(row uint32) { m.note(headsInTests + row) }
 		m.TouchHead = m.note
+		return m
+	}
+	subjects["Logistic"] = func() model {
+		m := &logistic{Logistic: models.NewLogistic(2 * itemsInTests)}
+		m.Touch = func(row uint32) { m.note(1 + row) }
+		m.TouchRecord = func() { m.note(0) }
 		return m
 	}
 	subjects["NextItem"] = func() model {
@@ -303,6 +310,53 @@ func (m *near) load(rows [][]byte) error {
 }
 func (m *near) limit() int { return 12 + 10 + 6 + 4*16 + 64 }
 func (m *near) same(row uint32, b []byte) bool {
+	rows := m.rows()
+	return int(row) < len(rows) && bytes.Equal(rows[row], b)
+}
+
+// logistic has the record, then the rows of the weights.
+type logistic struct {
+	*models.Logistic
+	ordered
+}
+
+func (m *logistic) learn(x example) {
+	f := []uint16{uint16(x.a % itemsInTests), itemsInTests + uint16(x.b%itemsInTests)}
+	logit := m.Logit(f)
+	if x.item == models.NoItem {
+		f[0] = 2 * itemsInTests
+	}
+	if !good(x) {
+		logit = float32(math.NaN())
+	}
+	m.Learn(f, logit, x.item%2 == 0)
+}
+func (m *logistic) predict() string {
+	var out strings.Builder
+	for k := range uint16(2 * itemsInTests) {
+		fmt.Fprintln(&out, k, m.Chance(m.Logit([]uint16{k})))
+	}
+	r := m.Record()
+	fmt.Fprintln(&out, r, r.AUC())
+	return out.String()
+}
+func (m *logistic) rows() (out [][]byte) {
+	out = append(out, m.AppendRecord(nil))
+	for n := range uint32(m.Rows()) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	return out
+}
+func (m *logistic) load(rows [][]byte) error {
+	if len(rows) > 0 && len(rows[0]) > 0 {
+		if err := m.LoadRecord(rows[0]); err != nil {
+			return err
+		}
+	}
+	return loadAll(rows[min(1, len(rows)):], m.LoadRow)
+}
+func (m *logistic) limit() int { return max(8*models.PacedRow, 8*(4+3*17)) }
+func (m *logistic) same(row uint32, b []byte) bool {
 	rows := m.rows()
 	return int(row) < len(rows) && bytes.Equal(rows[row], b)
 }
