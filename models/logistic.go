@@ -9,7 +9,7 @@ import (
 // Logistic learns how likely something happens from what is known before: a logistic regression over numbered features, each weight moving at its
 // own pace, with a line on top of its log-odds that is learned from what was predicted and what then happened (Platt 1999) and keeps it calibrated:
 //
-//	logit  = prior + Σ weights of the features
+//	logit  = log-odds of how often it has happened so far + Σ weights of the features
 //	chance = σ(offset + slope · logit)
 //
 // What was predicted before it was learned is held against what happened: see Record.
@@ -24,10 +24,9 @@ type Logistic struct {
 }
 
 const (
-	logisticRate  = 0.3
-	logisticDecay = 1e-5
+	logisticRate  = 0.5
+	logisticDecay = 1e-2 // a feature is seen rarely
 	lineRate      = 0.05
-	logisticPrior = -3
 )
 
 // Record tells how good predictions were, each made before its outcome was learned; older ones count less, half after some 35,000 later ones.
@@ -64,11 +63,16 @@ func NewLogistic(features int) *Logistic {
 
 // Logit are the log-odds of the regression. Features are numbers below the model's, each at most once.
 func (l *Logistic) Logit(features []uint16) float32 {
-	sum := float32(logisticPrior)
+	sum := l.usual()
 	for _, f := range features {
 		sum += l.weight[f]
 	}
 	return sum
+}
+
+// usual are the log-odds of how often it has happened so far, at first of one in twenty.
+func (l *Logistic) usual() float32 {
+	return float32(Log(float64(l.record.Happened+.05) / (float64(l.record.Examples-l.record.Happened) + .95)))
 }
 
 // Chance is the calibrated chance of log-odds.

@@ -21,7 +21,8 @@ type Config struct {
 	Offers       map[string]Offer              `yaml:"offers"`
 	Churn        map[string]Churn              `yaml:"churn"`
 	Budgets      map[string]Budget             `yaml:"budgets"`
-	Features     map[string]feature.Definition `yaml:"features"`             // by user.<name>
+	Features     map[string]feature.Definition `yaml:"features"` // by user.<name>
+	Predictions  map[string]Prediction         `yaml:"predictions"`
 	Audiences    map[string]string             `yaml:"audiences"`            // conditions
 	Holdout      Decimal                       `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
 	Ignore       map[string]IgnoreRule         `yaml:"ignore"`
@@ -173,6 +174,15 @@ func (c *Churn) SetDefaults() {
 	*c = Churn{After: streams.OrderCompleted.String(), Threshold: 0.8, Clear: 0.6, MinOrders: 2,
 		Check: Duration(day), Horizon: Duration(45 * day), Expires: Duration(7 * day)}
 }
+
+// Prediction is, of each customer at any time, the chance that an event comes within a time: prediction.<name> in conditions, and in the profile.
+type Prediction struct {
+	Event  []string `yaml:"event" need:"the event that is predicted, such as order.completed"`
+	Within Duration `yaml:"within" allow:"10m..90d"`
+}
+
+// SetDefaults fills in what a pipeline need not say.
+func (p *Prediction) SetDefaults() { *p = Prediction{Within: Duration(day)} }
 
 // Budget is money that offers may spend, in units of the pipeline's currency. Zero means no limit of that sort.
 type Budget struct {

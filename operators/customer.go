@@ -29,6 +29,7 @@ type Customer struct {
 	sets            *ownSets     // of the features
 	members         []member     // by key ascending: the audiences that the customer belongs to
 	impressions     []impression // by (time, id) ascending
+	forecasts       []forecast   // by prediction ascending
 	tired           []tired      // items seen and not clicked, by (time, item) ascending
 }
 

@@ -21,6 +21,7 @@ const (
 	hasParts
 	hasImpressions
 	hasTired
+	hasForecasts
 	allSections = 1<<iota - 1
 )
 
@@ -31,7 +32,7 @@ const customerVersion = 1
 func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
-		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0} {
+		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -116,6 +117,9 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 	}
 	if sections&hasTired != 0 {
 		c.appendTired(&w)
+	}
+	if sections&hasForecasts != 0 {
+		c.appendForecasts(&w)
 	}
 	if sections&hasFeatures != 0 { // last: it takes the rest
 		w.fixed(c.sets.user.layout)
@@ -241,6 +245,9 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 	if sections&hasTired != 0 {
 		c.tired = r.tired()
 	}
+	if sections&hasForecasts != 0 {
+		c.forecasts = r.forecasts()
+	}
 	if sections&hasFeatures != 0 {
 		if layout := r.layout(all); r.err == nil {
 			row, err := sets.user.Decode(r.b, layout)
@@ -261,7 +268,7 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize()
+	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize()
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

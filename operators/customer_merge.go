@@ -72,6 +72,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	}
 	c.mergeMembers(o)
 	c.mergeImpressions(o)
+	c.mergeForecasts(o)
 }
 
 // earliest is the smaller of two times, of which 0 is none.

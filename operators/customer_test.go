@@ -19,7 +19,7 @@ func customers(t *rapid.T, label string) *Customer {
 	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
 		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
 		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
-		n := rapid.IntRange(0, 12).Draw(t, "what")
+		n := rapid.IntRange(0, 13).Draw(t, "what")
 		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
 		switch n {
 		case 0:
@@ -57,6 +57,12 @@ func customers(t *rapid.T, label string) *Customer {
 			for c.addImpression(x) {
 				c.dropImpression(0)
 			}
+		case 13:
+			f := forecast{prediction: uint32(hash), atMS: now, made: hash%2 == 0}
+			if f.made {
+				f.came, f.logit, f.features = now%2 == 0, -float32(hash), []uint16{0, uint16(hash), 900}
+			}
+			c.insertForecast(f)
 		case 9:
 			c.takeBack(uint64(rapid.IntRange(1, 100).Draw(t, "order")))
 		}
@@ -114,7 +120,7 @@ func TestMergeLaws(t *testing.T) {
 			t.Fatalf("the empty customer does not become the other:\n%s\n%s", got, a.text())
 		}
 		all := merged(merged(a, b), c)
-		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders || len(all.impressions) > keptImpressions || len(all.tired) > keptTired {
+		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders || len(all.impressions) > keptImpressions || len(all.tired) > keptTired || len(all.forecasts) > keptForecasts {
 			t.Fatalf("not bounded: %+v", all)
 		}
 	})
@@ -157,6 +163,7 @@ func FuzzDecodeCustomer(f *testing.F) {
 	c.setTrait("staff", "true", 1e12)
 	c.tire(8, 1e12)
 	c.addImpression(impression{id: 3, decider: 4, atMS: 1e12, seen: true, items: []impressed{{hash: 5, base: 1, place: 1, seenAt: 2, won: true, features: []uint16{3, 500}}}})
+	c.insertForecast(forecast{prediction: 5, atMS: 1e12, made: true, came: true, logit: -2, features: []uint16{0, 7, 900}})
 	f.Add(c.AppendBinary(nil))
 	f.Add((&Customer{}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

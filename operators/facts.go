@@ -39,6 +39,8 @@ const (
 	slotProp
 	slotItem
 	slotNow
+	slotPrediction
+	slotNext
 	slotBits = 16
 )
 
@@ -183,6 +185,14 @@ func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
 		if i := p.audienceNumber(path[1]); i >= 0 {
 			return slotOf(slotAudience, i), condition.Truth, true
 		}
+	case "prediction":
+		if i := p.predictionNumber(path[1]); i >= 0 {
+			return slotOf(slotPrediction, i), condition.Number, true
+		}
+	case "next":
+		if i := slices.Index(nextLists, path[1]); i >= 0 && p.learnsNext {
+			return slotOf(slotNext, i), condition.List, true
+		}
 	case "customer":
 		return of(slotCustomer, customerFields)
 	case "now":
@@ -225,6 +235,10 @@ type facts struct {
 	nowMS     int64
 	item      models.Item
 	zoned     time.Time // nowMS in the pipeline's zone, once asked for
+	knows     []uint16  // for predictions, once asked for
+	key       uint64    // of the customer, for models
+	scratch   *scratch  // whose facts these are
+	foreseen  bool      // scratch.likely is this customer's
 	view      feature.View
 }
 
@@ -232,7 +246,7 @@ var noEvent streams.Event
 
 // set fills the facts of a turn. The item is the event's first.
 func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
-	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem, view: f.view}
+	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem, view: f.view, knows: f.knows[:0], scratch: f.scratch, key: customerKey(t.CustomerHash())}
 	f.view.Look(p.features, &c.features, t.NowMS)
 	if f.event == nil {
 		f.event = &noEvent
@@ -243,7 +257,7 @@ func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
 
 // ask fills the facts of a question for a list, without a candidate.
 func (f *facts) ask(p *Program, c *Customer, a *asked) {
-	*f = facts{program: p, customer: c, event: a.event, id: a.id, anonymous: a.anonymous, nowMS: a.nowMS, item: models.NoItem, view: f.view}
+	*f = facts{program: p, customer: c, event: a.event, id: a.id, anonymous: a.anonymous, nowMS: a.nowMS, item: models.NoItem, view: f.view, knows: f.knows[:0], scratch: f.scratch, key: a.key}
 	f.view.Look(p.features, &c.features, a.nowMS)
 	if f.event == nil {
 		f.event = &noEvent
@@ -252,9 +266,34 @@ func (f *facts) ask(p *Program, c *Customer, a *asked) {
 
 func (f *facts) now() time.Time {
 	if f.zoned.IsZero() {
-		f.zoned = time.UnixMilli(f.nowMS).In(f.program.zone)
+		f.zoned = msIn(f.nowMS, f.program.zone)
 	}
 	return f.zoned
+}
+
+func msIn(ms int64, zone *time.Location) time.Time { return time.UnixMilli(ms).In(zone) }
+
+// nextLists are next.<name>: what the model of the next item expects of the customer, the likeliest first.
+var nextLists = []string{"items", "categories"}
+
+func (f *facts) next(n int) (names []string) {
+	l := &f.scratch.likely
+	if !f.foreseen {
+		f.foreseen = true
+		f.scratch.foresee(f.program, f.customer, f.key, f.nowMS)
+	}
+	for _, x := range [...][]Likely{l.items, l.categories}[n] {
+		names = append(names, x.Name)
+	}
+	return names
+}
+
+// predict is what a prediction says.
+func (f *facts) predict(n int) float64 {
+	if len(f.knows) == 0 {
+		f.knows = f.program.knows(f.knows, f.customer, f.anonymous, f.nowMS)
+	}
+	return f.program.predict(f.program.predictions[n], f.knows)
 }
 
 // category is the first category of the item, as the catalogue has it.
@@ -310,6 +349,8 @@ func (f *facts) Number(slot int) float64 {
 		return nowFields[n].number(f)
 	case slotCustomer:
 		return customerFields[n].number(f)
+	case slotPrediction:
+		return f.predict(n)
 	}
 	return math.NaN()
 }
@@ -356,6 +397,9 @@ func (f *facts) Truth(slot int) bool {
 
 // List implements condition.Vars.
 func (f *facts) List(slot int) []string {
+	if slot>>slotBits == slotNext {
+		return f.next(slot & (1<<slotBits - 1))
+	}
 	v, _ := f.feature(slot)
 	return v.List
 }
@@ -440,6 +484,14 @@ func (n *names) all() (all []string) {
 	declared(entityGlobal, n.program.global.set)
 	for _, a := range n.program.audiences {
 		all = append(all, "audience."+a.name)
+	}
+	for _, x := range n.program.predictions {
+		all = append(all, "prediction."+x.name)
+	}
+	for _, x := range nextLists {
+		if n.program.learnsNext {
+			all = append(all, "next."+x)
+		}
 	}
 	add("customer", customerFields)
 	add("now", nowFields)

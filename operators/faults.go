@@ -21,7 +21,7 @@ type ConfigFault struct {
 // sections and names.
 func (c *Config) Faults() (faults []ConfigFault) {
 	faults = featureFaults(c.Features)
-	p := &Program{config: *c}
+	p := &Program{config: *c, learnsNext: learns(c, nextItem, similarShoppers, sequence)}
 	if len(faults) > 0 {
 		return faults // what is said of features would follow from it
 	}
@@ -31,6 +31,9 @@ func (c *Config) Faults() (faults []ConfigFault) {
 		return []ConfigFault{{"features", condition.Fault{Found: err.Error(), Allowed: "rename one of them"}}}
 	}
 	faults = c.resultFaults()
+	for _, name := range slices.Sorted(maps.Keys(c.Predictions)) {
+		p.predictions = append(p.predictions, &prediction{name: name})
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Audiences)) {
 		p.audiences = append(p.audiences, &audience{name: name})
 	}

@@ -53,6 +53,9 @@ type scratch struct {
 	picks       []pick
 	taste       taste
 	outcomes    []outcome
+	foretold    []foretold
+	knows       []uint16
+	likely      foreseer
 	pairs       []pairLesson
 	partners    []uint64 // of all pairs
 	repeats     []repeat
@@ -73,7 +76,9 @@ type lesson struct {
 
 // NewScratch returns the scratch of a shard.
 func (p *Program) NewScratch(int) any {
-	return &scratch{candidates: models.NewScratch(), union: models.NewScratch()}
+	s := &scratch{candidates: models.NewScratch(), union: models.NewScratch()}
+	s.facts.scratch = s
+	return s
 }
 
 // Fold takes one event into the customer's state, and lets the deciders that wait for its type decide.
@@ -92,6 +97,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	p.react(t, c, s)
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
+	p.foretell(t, c, s)
 	p.sampleStandards(t, c, s)
 	p.lookNightly(t, s)
 	p.noteShared(t, s)
@@ -197,13 +203,17 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 
 // interact notes that the customer met items: in their history, and as lessons, as far as a recommender asks for either.
 func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []streams.Line, weight float32) {
-	if len(p.recommenders) == 0 {
+	if len(p.recommenders)+len(p.predictions) == 0 {
 		return
 	}
 	key, nowMS := customerKey(t.CustomerHash()), t.NowMS
 	for i := range lines {
 		hash := hashItem(lines[i].ID)
 		item := p.catalog.find(hash)
+		if len(p.recommenders) == 0 {
+			c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item}, p.config.Limits.History)
+			continue
+		}
 		l := lesson{hash: hash, key: key, atMS: nowMS, item: item, weight: weight, from: int32(len(s.before)), fresh: -1}
 		if item == models.NoItem {
 			l.fresh = int32(len(s.fresh))
@@ -278,6 +288,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		}
 		p.learnPairs(s)
 		p.learnOutcomes(s)
+		p.learnForetold(s)
 		p.learnStandards(s)
 		for _, gap := range s.gaps {
 			p.rhythm.Learn(gap)
@@ -295,6 +306,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 	p.next.Train(t.Beside)
 	p.learnShared(t, scratches)
 	p.begun.note(t.WatermarkMS)
+	p.seenMS = max(p.seenMS, t.WatermarkMS)
 	p.trends.Settle()
 	p.content.Settle()
 	if p.learned != before {

@@ -77,7 +77,7 @@ func (p *Program) askNext(c *Customer, s *scratch, key uint64, nowMS int64) {
 	if s.next == nil {
 		s.next = p.next.NewScratch()
 	}
-	p.next.Rank(s.next, p.nextQuery(c, s, key, nowMS))
+	p.next.Rank(s.next, p.nextQuery(&s.query, c, key, nowMS))
 }
 
 // askSequence gathers what the sequence model says comes next.
@@ -85,19 +85,18 @@ func (p *Program) askSequence(c *Customer, s *scratch, key uint64, nowMS int64) 
 	if s.next == nil {
 		s.next = p.next.NewScratch()
 	}
-	p.next.ScoreBySequence(s.candidates, s.next, p.nextQuery(c, s, key, nowMS))
+	p.next.ScoreBySequence(s.candidates, s.next, p.nextQuery(&s.query, c, key, nowMS))
 }
 
 // askSimilar gathers what customers like this one met.
 func (p *Program) askSimilar(c *Customer, s *scratch, key uint64, nowMS int64) {
-	q := p.nextQuery(c, s, key, nowMS)
+	q := p.nextQuery(&s.query, c, key, nowMS)
 	s.candidates.Reset()
 	p.next.Near.Score(s.candidates, q.Items, key, nowMS)
 }
 
 // nextQuery is what the customer's last items ask.
-func (p *Program) nextQuery(c *Customer, s *scratch, key uint64, nowMS int64) *models.Query {
-	q := &s.query
+func (p *Program) nextQuery(q *models.Query, c *Customer, key uint64, nowMS int64) *models.Query {
 	q.Items, q.TimesMS, q.NowMS, q.Session = q.Items[:0], q.TimesMS[:0], nowMS, key
 	for k := len(c.recent) - 1; k >= 0 && len(q.Items) < nextHistory; k-- {
 		e := &c.recent[k]

@@ -18,7 +18,7 @@ const (
 func (p *Program) timed() bool {
 	for _, a := range p.audiences {
 		for _, name := range a.when.Names() {
-			if section, _, _ := strings.Cut(name, "."); section == "now" || section == entityUser || section == entitySession || section == entityGlobal {
+			if section, _, _ := strings.Cut(name, "."); section == "now" || section == entityUser || section == entitySession || section == "prediction" || section == entityGlobal {
 				return true
 			}
 		}

@@ -55,6 +55,7 @@ func Plan(old, now *Config) ([]Change, error) {
 	}
 	section("audiences", old.Audiences, now.Audiences, "each customer enters at their next event or timer", "its members are forgotten, nobody is told that they leave",
 		"each customer enters or leaves at their next event or timer")
+	section("predictions", old.Predictions, now.Predictions, "it is not known before it has seen outcomes", "what it has learned is left", "it begins anew")
 	section("recommenders", old.Recommenders, now.Recommenders, "it takes the models that are there", "its marks on customers are forgotten in time", "")
 	section("offers", old.Offers, now.Offers, "no customer is in its cooldown", "timers that it has armed fire no more", "timers that are armed keep their times")
 	section("churn", old.Churn, now.Churn, "a customer is watched from their next order", "timers that it has armed fire no more", "timers that are armed keep their times")

@@ -36,6 +36,8 @@ type Program struct {
 	recommenders                 []*recommender // each list by name
 	offers                       []*offer
 	churns                       []*churn
+	predictions                  []*prediction
+	seenMS                       int64 // the least watermark as of the last epoch; 0 before the first
 	ignore                       []ignoreRule
 	heard                        []string // traits that the pipeline asks for, ascending
 	featuresOnly                 bool     // nobody asks for carts, orders and what was looked at
@@ -98,6 +100,7 @@ func New(config Config, definition []byte) (*Program, error) {
 		return nil, fmt.Errorf("operators: timezone %q: want an IANA name such as Asia/Shanghai: %w", config.Timezone, err)
 	}
 	p := &Program{definition: definition, config: config, zone: zone, timers: map[string]func(*Program, *engine.Turn, *Customer, *scratch){}}
+	p.learnsNext = learns(&config, nextItem, similarShoppers, sequence)
 	if err := p.addFeatures(config.Results); err != nil {
 		return nil, err
 	}
@@ -108,13 +111,13 @@ func New(config Config, definition []byte) (*Program, error) {
 	p.ignore, p.heard = newIgnoreRules(config.Ignore)
 	p.holdout = config.Holdout.hashes()
 	p.budgets = newBudgets(config.Budgets, zone)
-	for _, add := range []func() error{p.addAudiences, p.addRecommenders, p.addOffers, p.addChurn} {
+	for _, add := range []func() error{p.addPredictions, p.addAudiences, p.addRecommenders, p.addOffers, p.addChurn} {
 		if err := add(); err != nil {
 			return nil, err
 		}
 	}
 	p.nightly = p.timed()
-	p.featuresOnly = len(p.deciders())+len(p.audiences) == 0
+	p.featuresOnly = len(p.deciders())+len(p.audiences)+len(p.predictions) == 0
 	p.heard = append(p.heard, p.traits...)
 	slices.Sort(p.heard)
 	p.heard = slices.Compact(p.heard)
@@ -149,7 +152,6 @@ func (p *Program) addRecommenders() error {
 		}
 		p.learnsTogether = p.learnsTogether || asks(viewedTogether, insteadOf)
 		p.learnsTrends = p.learnsTrends || asks(trending)
-		p.learnsNext = p.learnsNext || asks(nextItem, similarShoppers, sequence)
 		p.learnsSequence = p.learnsSequence || asks(sequence)
 		p.learnsContent = p.learnsContent || asks(similarContent) || r.Diversify > 0
 		p.learnsPairs = p.learnsPairs || asks(goesWith)
@@ -302,6 +304,9 @@ func (p *Program) addTables() {
 	p.tables = []*engine.Table{p.catalog.table, p.shared, together, trends, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
 	p.tables = append(p.tables, p.nextTables()...)
 	p.tables = append(p.tables, p.pairTables()...)
+	for _, x := range p.predictions {
+		p.tables = append(p.tables, x.table())
+	}
 	for _, r := range p.recommenders {
 		if r.clicks != nil {
 			p.tables = append(p.tables, r.clicksTable())
@@ -453,6 +458,11 @@ func (t trigger) types() []streams.Type {
 		}
 	}
 	return out
+}
+
+// has says whether the event is one of the trigger's.
+func (t *trigger) has(e *streams.Event) bool {
+	return t.builtin&(1<<e.Type) != 0 || e.Type == streams.Custom && slices.Contains(t.custom, e.Name)
 }
 
 // match decides for the types that types listed.

@@ -197,14 +197,19 @@ func (p *Program) learnOutcomes(s *scratch) {
 	s.outcomes = s.outcomes[:0]
 }
 
+// letters writes a key as the names of tables may be.
+func letters(key uint32) string {
+	var b []byte
+	for shift := 28; shift >= 0; shift -= 4 {
+		b = append(b, 'a'+byte(key>>shift&15))
+	}
+	return string(b)
+}
+
 // clicksTable is the shared state of what a recommender has learned: the rows of the features, then those of the items.
 func (r *recommender) clicksTable() *engine.Table {
-	name := []byte("clicks_")
-	for shift := 28; shift >= 0; shift -= 4 {
-		name = append(name, 'a'+byte(r.key>>shift&15))
-	}
 	features := uint32(r.clicks.Rows())
-	t := &engine.Table{Name: string(name),
+	t := &engine.Table{Name: "clicks_" + letters(r.key),
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
 			key = binary.BigEndian.AppendUint32(key, i)
 			if i < features {

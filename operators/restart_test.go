@@ -47,6 +47,11 @@ features:
   item.orders: {count: order.completed, window: {tumbling: 1h}}
   item.met: {count: any, window: {sliding: 40m, by: 10m}}
   global.visits: {distinct: any.user, window: {calendar: day, session: 5m}}
+predictions:
+  orders_2h: {event: order.completed, within: 2h}
+audiences:
+  likely: prediction.orders_2h > 0.55
+  sevens: '"p7" in next.items'
 outputs:
   features:
     sales: {of: [item.orders, item.met], files: results}
@@ -138,7 +143,7 @@ func TestEverythingCanBePaused(t *testing.T) {
 		s.fold([]streams.Record{s.event(l)}, nil, 0)
 	}
 	for key, n := range s.counts.Decisions {
-		if key.Action != streams.ActionNone {
+		if key.Action != streams.ActionNone && key.Kind != streams.KindAudience {
 			t.Errorf("%d decisions %v while everything was paused", n, key)
 		}
 	}

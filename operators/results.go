@@ -125,6 +125,7 @@ func (p *Program) Visit(t *engine.Turn, atMS int64) {
 		t.VisitAt(next)
 	}
 	x.Visits = x.Visits[:0]
+	p.visitForecasts(t, c, s, atMS)
 	if p.isLook(t, s, atMS) {
 		p.lookNightly(t, s)
 		if !p.ignoredCustomer(t, c) {

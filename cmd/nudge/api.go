@@ -227,6 +227,8 @@ func (v *view) answer(q inspectQuestion) (any, error) {
 		return v.customers(q.ID)
 	case "item":
 		return v.item(q.ID)
+	case "predictions":
+		return v.predictions()
 	case "shards":
 		return v.shards(), nil
 	case "checkpoint":
@@ -234,7 +236,7 @@ func (v *view) answer(q inspectQuestion) (any, error) {
 	case "erased":
 		return engine.Erased(v.store)
 	}
-	return nil, fmt.Errorf("inspect %q: want customer, item, shards, checkpoint or erased", q.What)
+	return nil, fmt.Errorf("inspect %q: want customer, item, predictions, shards, checkpoint or erased", q.What)
 }
 
 // command journals that something is paused or resumed and says what is paused after it.

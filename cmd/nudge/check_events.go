@@ -75,6 +75,13 @@ func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) 
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", section, name, words)
 	}
+	for _, d := range counted.DescribePredictions() {
+		words := fmt.Sprintf("%d outcomes, too few to say anything", d.Outcomes)
+		if d.Said {
+			words = fmt.Sprintf("%d outcomes, %.1f %% happened; log loss %.4f, %.4f of who knows that share alone, AUC %.3f", d.Outcomes, 100*d.Happened, d.LogLoss, d.BaseLogLoss, *d.AUC)
+		}
+		row("predictions", d.Name, d.Outcomes, words)
+	}
 	for _, name := range counted.Ignored() {
 		n := counts.Named["ignored/"+name]
 		row("ignore", name, n, fmt.Sprintf("%d events", n))

@@ -13,10 +13,11 @@ import (
 func (c *cli) inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect",
-		Short: "Show a customer, an item, the shards or the last checkpoint",
+		Short: "Show a customer, an item, the predictions, the shards or the last checkpoint",
 		Long:  `inspect asks the running node, or with --dir looks into the folder of a stopped one as of its last checkpoint.`,
 		Example: `  nudge inspect customer u-42
   nudge inspect item SKU-00007 --json
+  nudge inspect predictions                  how good they are
   nudge inspect shards                       offsets, lag, clocks and watermarks
   nudge inspect checkpoint --dir nudge-data  of a stopped node`,
 		Args: cobra.NoArgs,
@@ -27,6 +28,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 	cmd.AddCommand(
 		c.inspectWhat("customer", "customer ID", "Everything known of a customer, known or anonymous, and from a running node the last decisions"),
 		c.inspectWhat("item", "item ID", "What is known of an item"),
+		c.inspectWhat("predictions", "predictions", "How good the predictions are: what was predicted, and what then happened"),
 		c.inspectWhat("shards", "shards", "Where each shard stands: offsets, lag, clocks and watermarks"),
 		c.inspectWhat("checkpoint", "checkpoint", "The last complete checkpoint"),
 	)

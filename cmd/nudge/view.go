@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -31,6 +32,7 @@ type customerAnswer struct {
 	EventIDs   int           `json:"event_ids_remembered"`
 	StateBytes int           `json:"state_bytes"`
 	Known      any           `json:"known,omitempty"`
+	Foreseen   any           `json:"foreseen,omitempty"`
 }
 
 // profileAnswer is a customer's profile.
@@ -66,10 +68,21 @@ func (v *view) customers(id string) ([]customerAnswer, error) {
 		}
 		if c.State != nil {
 			a.Known = v.program.Describe(c.State)
+			if f := v.program.Foresee(c.State, c.Hash, c.Anonymous); f != nil {
+				a.Foreseen = f
+			}
 		}
 		answers = append(answers, a)
 	}
 	return answers, nil
+}
+
+func (v *view) predictions() (any, error) {
+	all := v.program.DescribePredictions()
+	if len(all) == 0 {
+		return nil, errors.New("the pipeline declares no predictions: add some, such as predictions: {buys_24h: {event: order.completed, within: 24h}}")
+	}
+	return all, nil
 }
 
 func (v *view) item(id string) (any, error) {

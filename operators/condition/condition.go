@@ -224,7 +224,7 @@ func (k *compiler) name(x ast.Node) node {
 		if len(near) > 0 {
 			suggestion = near[0]
 		}
-		return k.failf(x, "want a feature, trait, consent, audience or field of the event that exists", suggestion, "unknown name %q", strings.Join(path, "."))
+		return k.failf(x, "want a feature, prediction, trait, consent, audience or field of the event that exists", suggestion, "unknown name %q", strings.Join(path, "."))
 	}
 	k.used = append(k.used, strings.Join(path, "."))
 	switch kind {

@@ -28,5 +28,5 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// false true
-	// unknown name "user.order_90d": want a feature, trait, consent, audience or field of the event that exists; did you mean user.orders_90d?
+	// unknown name "user.order_90d": want a feature, prediction, trait, consent, audience or field of the event that exists; did you mean user.orders_90d?
 }

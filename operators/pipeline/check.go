@@ -50,6 +50,9 @@ func check(d *decoder, c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Churn)) {
 		k.churn("churn."+name, c.Deciders.Churn[name])
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Predictions)) {
+		k.events("predictions."+name+".event", c.Deciders.Predictions[name].Event)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Ignore)) {
 		k.ignore("ignore."+name, c.Deciders.Ignore[name])
 	}
@@ -318,7 +321,7 @@ func (k checker) names(c *operators.Config) {
 	}{
 		{"recommenders", slices.Sorted(maps.Keys(c.Recommenders))}, {"offers", slices.Sorted(maps.Keys(c.Offers))},
 		{"churn", slices.Sorted(maps.Keys(c.Churn))}, {"budgets", slices.Sorted(maps.Keys(c.Budgets))},
-		{"ignore", slices.Sorted(maps.Keys(c.Ignore))}, {"audiences", slices.Sorted(maps.Keys(c.Audiences))},
+		{"predictions", slices.Sorted(maps.Keys(c.Predictions))}, {"ignore", slices.Sorted(maps.Keys(c.Ignore))}, {"audiences", slices.Sorted(maps.Keys(c.Audiences))},
 		{"outputs.features", slices.Sorted(maps.Keys(c.Results))},
 	} {
 		decides := section.key == "recommenders" || section.key == "offers" || section.key == "churn"
