@@ -16,7 +16,8 @@ import (
 type runningCheckpoint struct {
 	to      *state.Checkpoint
 	epoch   uint64
-	drained bool // all rows are handed over; it is being completed
+	folding time.Duration // Node.folding when it began
+	drained bool          // all rows are handed over; it is being completed
 }
 
 // checkpointEnd is how the completion of a checkpoint ended.
@@ -38,6 +39,16 @@ const (
 // it makes the fold wait (state.Options.BacklogBytes).
 const mostBacklog = 16 << 20
 
+// mostRedo bounds what a start after a kill folds again, by the time that folding it took: a checkpoint begins when half of that was spent since the last
+// one began, and beyond it nothing is taken in until the one in progress is complete. Of a node with time to spare it asks nothing.
+const mostRedo = 3 * time.Second
+
+// redo is how long what lies after the last complete checkpoint took to fold.
+func (n *Node) redo() time.Duration { return n.folding - n.foldingSafe }
+
+// overdue says whether a checkpoint in progress has to be complete before anything else is taken in.
+func (n *Node) overdue() bool { return n.check != nil && n.redo() > mostRedo }
+
 // tendCheckpoint begins a checkpoint when one is due and hands over some of its rows, after so many records were folded.
 func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 	if n.check == nil {
@@ -45,7 +56,7 @@ func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 			return nil
 		}
 		due := n.noRoom || n.cfg.Now().Sub(n.lastCheck) >= n.cfg.CheckpointEvery || n.engine.Events()-n.eventsAtLast >= int64(n.cfg.CheckpointEvents) ||
-			n.engine.Crowded()
+			n.folding-n.foldingAtLast >= mostRedo/2 || n.engine.Crowded()
 		if !due || n.engine.Number() == 0 || n.engine.Number() == n.checked {
 			return nil
 		}
@@ -62,7 +73,7 @@ func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 // beginCheckpoint starts one, unless the disk is full: then it is tried again at the next occasion.
 func (n *Node) beginCheckpoint() error {
 	to, err := n.cfg.Store.Begin()
-	n.lastCheck, n.eventsAtLast = n.cfg.Now(), n.engine.Events()
+	n.lastCheck, n.eventsAtLast, n.foldingAtLast = n.cfg.Now(), n.engine.Events(), n.folding
 	if errors.Is(err, state.ErrNoSpace) {
 		n.checkFailed(err)
 		return nil
@@ -74,7 +85,7 @@ func (n *Node) beginCheckpoint() error {
 	number := n.engine.Number()
 	_, hash := n.cfg.Journal.Last()
 	n.engine.BeginCheckpoint(to, n.cfg.Journal.Header().ID, hash)
-	n.check = &runningCheckpoint{to: to, epoch: number}
+	n.check = &runningCheckpoint{to: to, epoch: number, folding: n.folding}
 	return nil
 }
 
@@ -124,6 +135,9 @@ func (n *Node) waitPublished(kill context.Context, epoch uint64) error {
 
 func (n *Node) checkpointEnded(end checkpointEnd) error {
 	n.engine.EndCheckpoint(end.err == nil)
+	if end.err == nil {
+		n.foldingSafe = n.check.folding
+	}
 	n.check = nil
 	if errors.Is(end.err, state.ErrNoSpace) {
 		n.checkFailed(end.err)

@@ -41,16 +41,18 @@ type Node struct {
 	checkEnded   chan checkpointEnd
 	lastCheck    time.Time
 	eventsAtLast int64
-	checked      uint64 // epoch of the last complete checkpoint that this process took
-	noRoom       bool   // the last one failed for want of disk space
-	tooLarge     bool   // the state folder is larger than it may be
-	nearLimit    bool   // nearly so, and it was said
-	measured     time.Time
-	failures     chan error
-	completing   sync.WaitGroup // of the checkpoint
-	lastRecord   []time.Time    // by shard: when its last record was folded
-	ticked       time.Time
-	began        engine.Counts
+	// folding is the time spent folding so far: in all, up to where the last checkpoint begins, and up to the last complete one.
+	folding, foldingAtLast, foldingSafe time.Duration
+	checked                             uint64 // epoch of the last complete checkpoint that this process took
+	noRoom                              bool   // the last one failed for want of disk space
+	tooLarge                            bool   // the state folder is larger than it may be
+	nearLimit                           bool   // nearly so, and it was said
+	measured                            time.Time
+	failures                            chan error
+	completing                          sync.WaitGroup // of the checkpoint
+	lastRecord                          []time.Time    // by shard: when its last record was folded
+	ticked                              time.Time
+	began                               engine.Counts
 
 	flushed bool           // the last epoch folded closed the last open window
 	outputs []string       // result streams of the setup in force
@@ -165,8 +167,12 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		if n.cfg.UntilEnd && n.allFinished() {
 			return nil
 		}
-		// Nothing is taken in until the disk has room for a checkpoint, and the state is as small as it must be.
-		stopped := n.noRoom || n.tooLarge
+		// Nothing is taken in until the disk has room for a checkpoint, the state is as small as it must be, and no checkpoint is overdue.
+		stopped := n.noRoom || n.tooLarge || n.overdue()
+		if n.overdue() && !n.check.drained {
+			n.drain(kill, 1<<20)
+			linger.Reset(time.Millisecond) // the disk may be behind
+		}
 		waiting := n.waitingRecords()
 		if stopped {
 			waiting = 0
@@ -345,6 +351,7 @@ func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
 	if err != nil {
 		return err
 	}
+	n.folding += n.cfg.Now().Sub(started)
 	records := ep.Records()
 	n.release(ep.Runs)
 	n.flushed = out.Flushed
