@@ -83,7 +83,7 @@ func TestContentOrder(t *testing.T) {
 			m.Forget(uint32(gone))
 			m.Settle()
 			s := models.NewScratch()
-			m.Score(s, &models.ContentScratch{}, []models.Item{1, 5, models.NoItem, 77})
+			m.Score(s, &models.ContentScratch{}, []models.Item{1, 5, models.NoItem, 77}, nil)
 			return fmt.Sprint(s.Top(20, func(models.Item) bool { return true }))
 		}
 		if got, want := ask(order), ask([]int{0, 1, 2, 3, 4, 5, 6, 7, 8}); got != want {
@@ -102,7 +102,7 @@ func TestContentFindsTheNew(t *testing.T) {
 	m.Set(models.Item(n), n, []uint32{1, 2})
 	m.Settle()
 	s := models.NewScratch()
-	m.Score(s, &models.ContentScratch{}, []models.Item{3})
+	m.Score(s, &models.ContentScratch{}, []models.Item{3}, nil)
 	found := map[models.Item]bool{}
 	for _, c := range s.Top(n, func(models.Item) bool { return true }) {
 		found[c.Item] = true

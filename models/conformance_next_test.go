@@ -39,6 +39,16 @@ func init() {
 		}
 		return m
 	}
+	subjects["Rates"] = func() model {
+		m := &rates{Rates: models.NewRates(.1)}
+		m.Touch = func(row uint32) {
+			if row >= models.MaxItems {
+				row = row - models.MaxItems + itemsInTests
+			}
+			m.note(row)
+		}
+		return m
+	}
 	subjects["Ranker"] = func() model {
 		m := &ranker{Ranker: models.NewRanker(models.RankerOptions{Features: 3 * itemsInTests, Rate: 0.1, Decay: 1e-4})}
 		m.Touch = m.note
@@ -203,6 +213,49 @@ func (m *repurchase) load(rows [][]byte) error {
 func (m *repurchase) add(o model) { m.Add(o.(*repurchase).Repurchase) }
 func (m *repurchase) limit() int  { return 40 }
 func (m *repurchase) same(row uint32, b []byte) bool {
+	if row >= itemsInTests {
+		row = row - itemsInTests + models.MaxItems
+	}
+	return bytes.Equal(m.AppendRow(nil, row), b)
+}
+
+type rates struct {
+	*models.Rates
+	notes
+}
+
+func (m *rates) learn(x example) {
+	if good(x) { // a case has no weight
+		m.Learn(x.item, uint32(x.a)%3, uint32(x.a)%5, uint32(x.b)%3)
+	}
+}
+func (m *rates) predict() string {
+	var out strings.Builder
+	for i := range models.Item(itemsInTests) {
+		fmt.Fprintln(&out, m.Rate(i, uint32(i)%3))
+	}
+	return out.String()
+}
+func (m *rates) rows() (out [][]byte) {
+	for n := range uint32(itemsInTests) {
+		out = append(out, m.AppendRow(nil, n))
+	}
+	for n := range uint32(3) {
+		out = append(out, m.AppendRow(nil, models.MaxItems+n))
+	}
+	return out
+}
+func (m *rates) load(rows [][]byte) error {
+	n := min(len(rows), itemsInTests)
+	err := loadAll(rows[:n], m.LoadRow)
+	if err == nil {
+		err = loadAll(rows[n:], func(row uint32, b []byte) error { return m.LoadRow(models.MaxItems+row, b) })
+	}
+	return err
+}
+func (m *rates) add(o model) { m.Add(o.(*rates).Rates) }
+func (m *rates) limit() int  { return 40 }
+func (m *rates) same(row uint32, b []byte) bool {
 	if row >= itemsInTests {
 		row = row - itemsInTests + models.MaxItems
 	}

@@ -9,7 +9,7 @@ import (
 // Content finds items that are described alike: an inverted index from terms (of a title, brand, categories, price band, ...) to items.
 //
 //	score(i) = Σ_t weight(t) · idf(t) / √terms(i)      over the terms t of i that the query has
-//	weight(t) = Σ_j History^j                            over the history's items j that have t, the latest 0
+//	weight(t) = Σ_j History^j                            over the history's items j that have t, the latest 0; of a word searched for 2 more
 //
 // It learns nothing: it is what the catalogue says, and is built again from that. The newest ContentScanned items of a
 // term are looked at, so what is new is found on its first day and a common term costs no more than another.
@@ -37,6 +37,7 @@ const (
 	ContentScanned = 256 // items of a term
 	contentTerms   = 16  // of a query, those that say most
 	contentHistory = 0.7
+	contentSearch  = 2
 )
 
 // ContentScratch is what one goroutine needs to ask.
@@ -128,21 +129,30 @@ func (c *Content) Terms(i Item) []uint32 {
 	return c.items[i.Row()].terms
 }
 
-// Score adds what is described like the items of a history, the latest first, to a scratch. It reads the index only.
-func (c *Content) Score(to *Scratch, s *ContentScratch, history []Item) {
+// Score adds what is described like the items of a history, the latest first, and by terms that were searched for, to a scratch: what is found by those
+// alone has no source. It reads the index only.
+func (c *Content) Score(to *Scratch, s *ContentScratch, history []Item, searched []uint32) {
 	s.terms = s.terms[:0]
+	want := func(t uint32, weight float32, source Item) {
+		at, found := slices.BinarySearchFunc(s.terms, t, func(x wanted, t uint32) int { return cmp.Compare(x.term, t) })
+		if !found {
+			s.terms = slices.Insert(s.terms, at, wanted{term: t, source: source})
+		}
+		x := &s.terms[at]
+		x.weight += weight
+		if weight > x.most {
+			x.most, x.source = weight, source
+		}
+	}
+	for _, t := range searched {
+		if c.terms[t] != nil {
+			want(t, contentSearch, NoItem)
+		}
+	}
 	weight := float32(1)
 	for _, i := range history {
 		for _, t := range c.Terms(i) {
-			at, found := slices.BinarySearchFunc(s.terms, t, func(x wanted, t uint32) int { return cmp.Compare(x.term, t) })
-			if !found {
-				s.terms = slices.Insert(s.terms, at, wanted{term: t, source: i})
-			}
-			x := &s.terms[at]
-			x.weight += weight
-			if weight > x.most {
-				x.most, x.source = weight, i
-			}
+			want(t, weight, i)
 		}
 		weight *= contentHistory
 	}

@@ -70,9 +70,9 @@ func (r *Recommender) SetDefaults() {
 
 // Rank has the candidates of all sources ranked by what became of the lists before. Without a goal they stand in the order of the sources.
 type Rank struct {
-	Goal    string   `yaml:"goal,bare" allow:"click|cart|order|margin"` // what is learned and ranked by: the chance of it; margin: of an order, times the item's margin
-	Within  Duration `yaml:"within" allow:"1m..7d"`                     // what happens so long after a list was shown counts for it; 0: 1h for clicks, 24h for others
-	Explore float64  `yaml:"explore" allow:"0..0.5"`                    // share of places that are given to chance
+	Goal    string   `yaml:"goal,bare" allow:"click|cart|order|margin|kept"` // what is learned and ranked by: the chance of it; margin: of an order, times the item's margin; kept: times the chance that it is not sent back, too
+	Within  Duration `yaml:"within" allow:"1m..7d"`                          // what happens so long after a list was shown counts for it; 0: 1h for clicks, 24h for others
+	Explore float64  `yaml:"explore" allow:"0..0.5"`                         // share of places that are given to chance
 }
 
 // within is the time in which what happens counts for a list.

@@ -29,6 +29,7 @@ type Customer struct {
 	sets            *ownSets     // of the features
 	members         []member     // by key ascending: the audiences that the customer belongs to
 	impressions     []impression // by (time, id) ascending
+	searched        searched     // the last search
 	forecasts       []forecast   // by prediction ascending
 	tired           []tired      // items seen and not clicked, by (time, item) ascending
 }
@@ -41,6 +42,21 @@ type seen struct {
 	hash uint64
 	atMS int64
 	item models.Item
+}
+
+// searched is a search: what it asked for, as terms of items.
+type searched struct {
+	atMS  int64
+	terms []uint32 // ascending
+}
+
+// words are those of the last search, while they say what the customer looks for.
+func (x *searched) words(nowMS int64) []uint32 {
+	const lookingForMS = 30 * 60_000
+	if nowMS < x.atMS || nowMS-x.atMS > lookingForMS {
+		return nil
+	}
+	return x.terms
 }
 
 type cartLine struct {

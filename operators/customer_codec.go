@@ -22,6 +22,7 @@ const (
 	hasImpressions
 	hasTired
 	hasForecasts
+	hasSearched
 	allSections = 1<<iota - 1
 )
 
@@ -32,7 +33,7 @@ const customerVersion = 1
 func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
-		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0} {
+		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0, len(c.searched.terms) > 0} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -120,6 +121,13 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 	}
 	if sections&hasForecasts != 0 {
 		c.appendForecasts(&w)
+	}
+	if sections&hasSearched != 0 {
+		w.time(c.searched.atMS)
+		w.uint(uint64(len(c.searched.terms)))
+		for _, t := range c.searched.terms {
+			w.fixed32(t)
+		}
 	}
 	if sections&hasFeatures != 0 { // last: it takes the rest
 		w.fixed(c.sets.user.layout)
@@ -248,6 +256,16 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 	if sections&hasForecasts != 0 {
 		c.forecasts = r.forecasts()
 	}
+	if sections&hasSearched != 0 {
+		c.searched.atMS = r.time()
+		for range r.count(4) {
+			t := r.fixed32()
+			if k := len(c.searched.terms); k > 0 && c.searched.terms[k-1] >= t {
+				r.failf("what was searched for is out of order")
+			}
+			c.searched.terms = append(c.searched.terms, t)
+		}
+	}
 	if sections&hasFeatures != 0 {
 		if layout := r.layout(all); r.err == nil {
 			row, err := sets.user.Decode(r.b, layout)
@@ -268,7 +286,7 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize()
+	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize() + 4*cap(c.searched.terms)
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

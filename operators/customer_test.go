@@ -19,7 +19,7 @@ func customers(t *rapid.T, label string) *Customer {
 	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
 		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
 		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
-		n := rapid.IntRange(0, 13).Draw(t, "what")
+		n := rapid.IntRange(0, 14).Draw(t, "what")
 		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
 		switch n {
 		case 0:
@@ -57,6 +57,8 @@ func customers(t *rapid.T, label string) *Customer {
 			for c.addImpression(x) {
 				c.dropImpression(0)
 			}
+		case 14:
+			c.searched = searched{now, []uint32{uint32(hash), 900}}
 		case 13:
 			f := forecast{prediction: uint32(hash), atMS: now, made: hash%2 == 0}
 			if f.made {
@@ -164,6 +166,7 @@ func FuzzDecodeCustomer(f *testing.F) {
 	c.tire(8, 1e12)
 	c.addImpression(impression{id: 3, decider: 4, atMS: 1e12, seen: true, items: []impressed{{hash: 5, base: 1, place: 1, seenAt: 2, won: true, features: []uint16{3, 500}}}})
 	c.insertForecast(forecast{prediction: 5, atMS: 1e12, made: true, came: true, logit: -2, features: []uint16{0, 7, 900}})
+	c.searched = searched{1e12, []uint32{3, 9}}
 	f.Add(c.AppendBinary(nil))
 	f.Add((&Customer{}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -59,6 +59,7 @@ type scratch struct {
 	pairs       []pairLesson
 	partners    []uint64 // of all pairs
 	repeats     []repeat
+	sold        []sold
 	decision    streams.Decision
 	reasons     []streams.Reason
 }
@@ -165,6 +166,9 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 		if p.learnsPairs {
 			s.pairOrder(lines, now)
 		}
+		if p.learnsReturns {
+			s.noteSold(lines, true)
+		}
 		if p.learnsAgain {
 			s.noteRepeats(c, lines, now)
 		}
@@ -175,8 +179,15 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 			s.gaps = append(s.gaps, gap)
 		}
 	case streams.OrderCancelled, streams.OrderRefunded:
+		if e.Type == streams.OrderRefunded && p.learnsReturns {
+			s.noteSold(lines, false)
+		}
 		if id := orderID(e); id != 0 {
 			c.takeBack(id)
+		}
+	case streams.SearchPerformed:
+		if query, ok := e.Props.String("query"); ok && p.learnsContent && now >= c.searched.atMS {
+			c.searched = searched{now, wordsOf(query)}
 		}
 	case streams.ReviewSubmitted:
 		if v, ok := e.Props.Get("rating"); ok {

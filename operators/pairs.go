@@ -22,6 +22,13 @@ type repeat struct {
 	gapMS int64
 }
 
+// sold is an item that was sold, or sent back.
+type sold struct {
+	hash     uint64
+	quantity uint32
+	back     bool
+}
+
 const (
 	weightCart  = 1
 	weightOrder = 2
@@ -72,6 +79,13 @@ func (s *scratch) noteRepeats(c *Customer, lines []streams.Line, nowMS int64) {
 	}
 }
 
+// noteSold notes what was sold, or sent back.
+func (s *scratch) noteSold(lines []streams.Line, kept bool) {
+	for i := range lines {
+		s.sold = append(s.sold, sold{hashItem(lines[i].ID), uint32(min(max(lines[i].Quantity, 1), 1000)), !kept})
+	}
+}
+
 // learnPairs takes in what the shards noted; after the lessons, which have given every item its row.
 func (p *Program) learnPairs(s *scratch) {
 	for i := range s.pairs {
@@ -88,10 +102,21 @@ func (p *Program) learnPairs(s *scratch) {
 			p.repurchase.Learn(i, p.catalog.rows[i.Row()].leaf, x.gapMS)
 		}
 	}
-	s.pairs, s.partners, s.repeats = s.pairs[:0], s.partners[:0], s.repeats[:0]
+	for _, x := range s.sold {
+		i := p.catalog.find(x.hash)
+		if i == models.NoItem {
+			continue
+		}
+		if group := p.catalog.rows[i.Row()].leaf; x.back {
+			p.returns.Learn(i, group, 0, x.quantity)
+		} else {
+			p.returns.Learn(i, group, x.quantity, 0)
+		}
+	}
+	s.pairs, s.partners, s.repeats, s.sold = s.pairs[:0], s.partners[:0], s.repeats[:0], s.sold[:0]
 }
 
-// pairTables are the shared state of what goes with what, and of what is bought again.
+// pairTables are the shared state of what goes with what, of what is bought again and of what is sent back.
 func (p *Program) pairTables() []*engine.Table {
 	goes := &engine.Table{Name: "goes_with",
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
@@ -105,6 +130,11 @@ func (p *Program) pairTables() []*engine.Table {
 			return binary.BigEndian.AppendUint32(key, i), orNil(p.repurchase.AppendRow(value, i))
 		},
 		Load: func(key, value []byte) error { return loadRow(key, value, p.repurchase.LoadRow) }}
-	p.goesWith.Touch, p.repurchase.Touch = goes.Touch, again.Touch
-	return []*engine.Table{goes, again}
+	back := &engine.Table{Name: "sent_back",
+		Row: func(i uint32, key, value []byte) (k, v []byte) {
+			return binary.BigEndian.AppendUint32(key, i), orNil(p.returns.AppendRow(value, i))
+		},
+		Load: func(key, value []byte) error { return loadRow(key, value, p.returns.LoadRow) }}
+	p.goesWith.Touch, p.repurchase.Touch, p.returns.Touch = goes.Touch, again.Touch, back.Touch
+	return []*engine.Table{goes, again, back}
 }

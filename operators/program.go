@@ -45,7 +45,8 @@ type Program struct {
 	learnsNext                   bool
 	learnsSequence               bool // with the sequence model
 	learnsContent                bool
-	learnsPairs                  bool                    // what goes with what
+	learnsPairs                  bool // what goes with what
+	learnsReturns                bool
 	learnsAgain                  bool                    // what is bought again
 	remembersSeen                bool                    // what customers saw and did not click
 	ranked                       map[uint32]*recommender // those that rank, by key
@@ -73,6 +74,7 @@ type Program struct {
 	content    *models.Content
 	goesWith   *models.CoOccurrence
 	repurchase *models.Repurchase
+	returns    *models.Rates // how often an item that was sold is sent back
 	rhythm     *models.Rhythm
 	learned    uint64 // interactions
 	openedMS   int64  // when the catalogue had its first item; 0: it has none
@@ -155,6 +157,7 @@ func (p *Program) addRecommenders() error {
 		p.learnsSequence = p.learnsSequence || asks(sequence)
 		p.learnsContent = p.learnsContent || asks(similarContent) || r.Diversify > 0
 		p.learnsPairs = p.learnsPairs || asks(goesWith)
+		p.learnsReturns = p.learnsReturns || r.Rank.Goal == goalKept
 		p.learnsAgain = p.learnsAgain || asks(buyAgain)
 		p.remembersSeen = p.remembersSeen || x.clicks != nil || r.SeenAtMost.N > 0
 		if x.clicks != nil {
@@ -179,6 +182,7 @@ func (p *Program) addRecommenders() error {
 	p.next = models.NewNextItem(models.NextItemOptions{HalfLifeMS: half.MS(), TrendHalfLifeMS: trend.MS(), Sequence: p.learnsSequence})
 	p.trends, p.learning = p.next.Trends, p.next.NewScratch()
 	p.content, p.goesWith, p.repurchase = models.NewContent(), models.NewCoOccurrence(models.DefaultCoOccurrence(half.MS())), models.NewRepurchase()
+	p.returns = models.NewRates(usualReturns)
 	p.rhythm = &models.Rhythm{}
 	return nil
 }
@@ -268,6 +272,7 @@ func (p *Program) addTables() {
 		p.content.Forget(row)
 		p.goesWith.Forget(row)
 		p.repurchase.Forget(row)
+		p.returns.Forget(row)
 		for _, r := range p.recommenders {
 			if r.clicks != nil {
 				r.clicks.Forget(row)

@@ -17,6 +17,7 @@ const (
 	goalCart   = "cart"
 	goalOrder  = "order"
 	goalMargin = "margin"
+	goalKept   = "kept"
 )
 
 // The kinds of features of a candidate, each with how many values it has. What was learned is kept under their numbers: a new kind comes last.
@@ -72,12 +73,18 @@ func (r *recommender) rank(p *Program, c *Customer, s *scratch, a *asked) {
 		l := &s.list[k]
 		r.describe(p, c, s, a, l)
 		l.score = models.Chance(r.clicks.Logit(&l.offered))
-		if r.Rank.Goal == goalMargin {
+		switch r.Rank.Goal {
+		case goalMargin:
 			l.score *= p.marginOf(l.item)
+		case goalKept:
+			l.score *= p.marginOf(l.item) * (1 - p.returns.Rate(l.item, p.catalog.rows[l.item.Row()].leaf))
 		}
 	}
 	s.sort()
 }
+
+// usualReturns is how often something is sent back of which nothing is known.
+const usualReturns = 0.1
 
 // marginOf is what the shop keeps of an item, in units of currency, as little as it may be; 1 where nothing is known of it.
 func (p *Program) marginOf(i models.Item) float64 {

@@ -86,11 +86,14 @@ func (r *recommender) ask(p *Program, c *Customer, s *scratch, a *asked, source,
 		p.askSimilar(c, s, a.key, a.nowMS)
 		each(s.candidates.Top(want, keep), streams.ReasonSimilarShoppers, false)
 	case fromContent:
-		p.content.Score(s.candidates, &s.content, s.history)
+		p.content.Score(s.candidates, &s.content, s.history, c.searched.words(a.nowMS))
 		for k, x := range s.candidates.Top(want, keep) {
 			why := said{rank: k + 1, code: streams.ReasonSimilarContent, with: x.Source, weight: round(x.Score)}
-			if p.isNew(x.Item, a.nowMS) {
+			switch {
+			case p.isNew(x.Item, a.nowMS):
 				why.code = streams.ReasonNewArrival
+			case x.Source == models.NoItem:
+				why.code = streams.ReasonRecentSearch
 			}
 			say(x.Item, x.Score, why)
 		}

@@ -20,6 +20,7 @@ const (
 	termWords     = 12
 	termTitle     = 256 // bytes of a title that are read
 	maxBrandBytes = 64
+	maxSearched   = 8 // words of a search
 )
 
 // termsOf are the terms by which items that are described alike are found: each level of their categories, brand, tags, words of the title
@@ -28,7 +29,7 @@ func termsOf(x *streams.CatalogItem) []uint32 {
 	var terms []uint32
 	add := func(kind, a, b string) {
 		if a != "" {
-			terms = append(terms, uint32(xxhash.Sum64String(kind+"\x00"+a+"\x00"+b)))
+			terms = append(terms, term(kind, a, b))
 		}
 	}
 	for _, path := range x.Categories[:min(len(x.Categories), termPaths)] {
@@ -61,6 +62,21 @@ func termsOf(x *streams.CatalogItem) []uint32 {
 	slices.Sort(terms)
 	terms = slices.Compact(terms)
 	return slices.Clip(terms[:min(len(terms), maxTerms)])
+}
+
+func term(kind, a, b string) uint32 {
+	return uint32(xxhash.Sum64String(kind + "\x00" + a + "\x00" + b))
+}
+
+// wordsOf are the terms of a search, ascending: its words, as those of titles are.
+func wordsOf(query string) (terms []uint32) {
+	eachWord(query[:min(len(query), termTitle)], func(w string) {
+		if len(terms) < maxSearched {
+			terms = append(terms, term("word", w, ""))
+		}
+	})
+	slices.Sort(terms)
+	return slices.Compact(terms)
 }
 
 // halves counts steps of about √2.

@@ -372,7 +372,7 @@ func (k checker) recommender(key string, r operators.Recommender, limits operato
 		}
 	}
 	if r.Rank.Goal == "" && r.Rank != (operators.Rank{}) {
-		k.report(key+".rank.goal", "missing", "needed: what is ranked by: click, cart, order or margin", "")
+		k.report(key+".rank.goal", "missing", "needed: what is ranked by: click, cart, order, margin or kept", "")
 	}
 	for i := range r.Rules {
 		k.rule(fmt.Sprintf("%s.rules[%d]", key, i), &r.Rules[i], r.Size)
