@@ -44,6 +44,7 @@ type nextItemFlags struct {
 	events            []string
 	models, readings  []string
 	learn             string
+	bot               int
 	learnValidation   bool
 	k                 int
 	seed              uint64
@@ -103,6 +104,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	flags.StringSliceVar(&f.readings, "reading", []string{evaluation.ReadingA, evaluation.ReadingB, evaluation.ReadingC}, "readings of sessions")
 	flags.StringVar(&f.learn, "learn", "off", "sessions: on or off")
 	flags.BoolVar(&f.learnValidation, "learn-validation", false, "leave-one-out: learn the last item but one")
+	flags.IntVar(&f.bot, "bot", 0, "sessions: so many clicks of a bot on items at random, in the last hour of --train")
 	flags.IntVar(&f.k, "k", 20, "length of the lists")
 	flags.Uint64Var(&f.seed, "seed", 1, "of the hash of the item ids and of the bootstraps")
 	flags.BoolVar(&f.asJSON, "json", false, "a list of JSON objects")
@@ -126,6 +128,9 @@ func (f *nextItemFlags) check() error {
 	}
 	if f.learn != "on" && f.learn != "off" {
 		return usage("--learn %q: want on or off", f.learn)
+	}
+	if f.bot < 0 || f.bot > 10_000_000 || f.bot > 0 && f.protocol != protocolSessions {
+		return usage("--bot %d: want 0 to 10000000, with --protocol sessions", f.bot)
 	}
 	if f.k < 1 || f.k > 100 {
 		return usage("--k %d: want 1 to 100", f.k)
@@ -254,12 +259,18 @@ func (f *nextItemFlags) evaluate(ctx context.Context, name string, log, test []e
 	}
 	switch f.protocol {
 	case protocolSessions:
+		protocol := "sessions, learn " + f.learn
+		if f.bot > 0 {
+			log = evaluation.WithBot(log, f.bot, users, f.seed)
+			users++
+			protocol += fmt.Sprintf(", %d clicks of a bot", f.bot)
+		}
 		figures, err := evaluation.Sessions(ctx, m, log, test, users, p)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range f.readings {
-			add(fmt.Sprintf("sessions, learn %s, reading %s", f.learn, r), figures[r])
+			add(protocol+", reading "+r, figures[r])
 		}
 	case protocolLeaveOneOut:
 		figures, err := evaluation.LeaveOneOut(ctx, m, log, users, p)

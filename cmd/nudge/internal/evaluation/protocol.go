@@ -3,6 +3,8 @@ package evaluation
 import (
 	"cmp"
 	"context"
+	"math"
+	"math/rand/v2"
 	"slices"
 
 	"nudge/models"
@@ -95,6 +97,23 @@ func (t *test) learnAll(log []Interaction) error {
 }
 
 func nothing(models.Item) bool { return false }
+
+// WithBot adds a session, the one after those that there are, of n clicks in the log's last hour on items of it that a seed picks.
+func WithBot(log []Interaction, n, session int, seed uint64) []Interaction {
+	out := slices.Clone(log)
+	if len(log) == 0 {
+		return out
+	}
+	endMS, rows := int64(math.MinInt64), 0
+	for i := range log {
+		endMS, rows = max(endMS, log[i].TimeMS), max(rows, log[i].Row+1)
+	}
+	r := rand.New(rand.NewPCG(seed, 4))
+	for k := range n {
+		out = append(out, Interaction{User: session, Item: log[r.IntN(len(log))].Item, TimeMS: endMS - 3600_000 + int64(k)*3600_000/int64(n), Row: rows + k, Weight: 1})
+	}
+	return out
+}
 
 // Sessions trains on one log, and asks for every next item of another one's sessions from what came before it in the session. A query is
 // the prefix and the time of its last click. The figures are by reading.
