@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -57,17 +58,38 @@ func (c *census) NewState() engine.State {
 	return s
 }
 
-// BenchmarkPipeline folds that traffic with the default pipeline, decoding left out: the engine and the program together.
+// BenchmarkPipeline folds that traffic, decoding left out: the engine and the program together. Then it asks for lists, as a backend would.
+//
+//	go test ./operators -run xxx -bench Pipeline -benchtime 1x
 func BenchmarkPipeline(b *testing.B) {
 	text, err := os.ReadFile("../deploy/shop.yaml")
 	if err != nil {
 		b.Fatal(err)
 	}
-	config, faults := pipeline.Parse("shop.yaml", text)
-	if len(faults) > 0 {
-		b.Fatal(faults)
+	const usual = "candidates: [viewed_together, trending]"
+	for _, x := range []struct {
+		name, candidates string
+		epochs           int
+	}{
+		{"default", usual, 800},
+		{"next_item", "candidates: [next_item, trending]", 200},
+		{"ranked", "candidates: [next_item, similar_content, trending]\n    rank: {goal: click, explore: 0.02}", 200},
+		{"sequence", "candidates: [next_item, sequence, trending]", 200},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			changed := []byte(strings.Replace(string(text), usual, x.candidates, 1))
+			config, faults := pipeline.Parse("shop.yaml", changed)
+			if len(faults) > 0 {
+				b.Fatal(faults)
+			}
+			benchmark(b, config.Deciders, changed, x.epochs)
+		})
 	}
-	const epoch, n = 4096, 800 * 4096
+}
+
+func benchmark(b *testing.B, config operators.Config, text []byte, epochs int) {
+	const epoch = 4096
+	n := epochs * epoch
 	records := traffic(b, n)
 	events := make([]streams.Event, n)
 	decoder := func() *streams.Decoder { return streams.NewDecoder(streams.Native) }
@@ -86,7 +108,7 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	for b.Loop() {
 		b.StopTimer()
-		program, err := operators.New(config.Deciders, text)
+		program, err := operators.New(config, text)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -118,9 +140,17 @@ func BenchmarkPipeline(b *testing.B) {
 			decisions += len(out.Messages)
 			e.Release(out)
 		}
-		b.ReportMetric(float64(used()-before)/n, "cpu-ns/event")
-		b.ReportMetric(float64(decisions)/n, "decisions/event")
+		b.ReportMetric(float64(used()-before)/float64(n), "cpu-ns/event")
+		b.ReportMetric(float64(decisions)/float64(n), "decisions/event")
 		b.StopTimer()
+		const answers = 20_000
+		before = used()
+		for k := range answers {
+			if _, err := program.Recommend(all.states[k*7919%len(all.states)], uint64(k)*2654435761, &operators.Question{}, records[n-1].AppendMS); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(answers/(float64(used()-before)/1e9), "answers/cpu-s")
 		bytes := 0
 		for _, c := range all.states {
 			bytes += len(c.AppendBinary(nil))

@@ -254,7 +254,7 @@ func (s *windowSink) put(output string, line []byte) error {
 		if w, err = files.CreateDecisions(filepath.Join(s.folder, output+".jsonl")); err != nil {
 			return fmt.Errorf("--results: %w", err)
 		}
-		s.to[output] = w
+		s.to[strings.Clone(output)] = w // a subject is the epoch's, which is used again
 	}
 	return w.Write(streams.Message{Data: line})
 }
