@@ -161,6 +161,13 @@ func (c *customer) addAnon(id string) {
 	c.anons[i] = id
 }
 
+// dropAnon forgets an anonymous id.
+func (c *customer) dropAnon(id string) {
+	if i := sort.SearchStrings(c.anons, id); i < len(c.anons) && c.anons[i] == id {
+		c.anons = append(c.anons[:i], c.anons[i+1:]...)
+	}
+}
+
 // ring remembers the hashes of a customer's last event ids. hashes grows up to the limit, then next is overwritten.
 type ring struct {
 	hashes []uint64

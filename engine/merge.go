@@ -153,7 +153,7 @@ func (s *shard) foldMessage(m *message) {
 			a = s.customer('a', m.anon)
 		} else if a.alias != nil {
 			if a.alias.user != m.user {
-				count(&s.counts.Named, "merge_refused")
+				s.settle(m, a)
 			}
 			return
 		} else {
@@ -177,6 +177,28 @@ func (s *shard) foldMessage(m *message) {
 		s.foldAs(m.user, m.input, m.pos, &m.record, e, m.timeMS)
 	case eraseAlias:
 		s.eraseAnon(m.anon, m.user)
+	}
+}
+
+// settle decides between two claims of one anonymous customer. Where two shards merged it in the same epoch the claim of the lower one stands everywhere:
+// that of the other is refused, in its own shard, though what that shard knew has moved by then.
+func (s *shard) settle(m *message, a *customer) {
+	rival := false
+	for i := range s.inbox {
+		x := &s.inbox[i]
+		rival = rival || x.kind == claim && x.anon == m.anon && x.user == a.alias.user
+	}
+	switch {
+	case !rival:
+		count(&s.counts.Named, "merge_refused")
+	case a.alias.shard == s.number && m.home < s.number:
+		count(&s.counts.Named, "merge_refused")
+		if c := s.find("u" + a.alias.user); c != nil {
+			s.touch(c)
+			c.dropAnon(m.anon)
+		}
+		s.touch(a)
+		a.alias = &alias{user: m.user, shard: m.home}
 	}
 }
 

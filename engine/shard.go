@@ -125,6 +125,13 @@ func (s *shard) foldRecord(c *Chunk, i int) {
 		s.dead(in, c.ID, rec, c.Faults[i])
 		return
 	}
+	if e.Type.Catalogue() {
+		s.dead(in, c.ID, rec, &streams.Fault{Reason: "type", Detail: "a customers' topic takes what customers do, got " + e.Name + ": publish it to the catalogue's topic"})
+		return
+	}
+	if e.Unknown > 0 {
+		count(&s.counts.Named, "unknown_fields")
+	}
 	appendMS := rec.AppendMS
 	if !in.LogAppendTime {
 		appendMS = s.engine.arrivalMS

@@ -32,7 +32,7 @@ func (c *cli) ask(ctx context.Context, config *pipeline.Config, endpoint string,
 	defer conn.Close()
 	answer, err := conn.Request(ctx, nats.APIGroup(config.App)+"."+endpoint, data)
 	if errors.Is(err, nats.ErrNobody) {
-		return nil, fmt.Errorf("%w: start the node of app %s, or, if it is stopped, name its folder with --dir", err, config.App)
+		return nil, fmt.Errorf("%w: start the node of app %s; nudge inspect --dir DIR looks into the folder of a stopped one", err, config.App)
 	}
 	return answer, err
 }

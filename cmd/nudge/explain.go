@@ -55,7 +55,11 @@ propensity, what was withheld and why. It needs no running node.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.out, "%s  %-12s%s\n  %-12sno. %d in %s, %s\n", d.Explain(lang), "subject", m.Subject, "published", m.Seq, stream.Name(), m.Time.UTC().Format(time.RFC3339Nano))
+			line := "%s  subject     %s\n  published   no. %d in %s, %s\n"
+			if lang == "zh" {
+				line = "%s  主题          %s\n  发布          %[4]s 第 %[3]d 条，%[5]s\n"
+			}
+			fmt.Fprintf(c.out, line, d.Explain(lang), m.Subject, m.Seq, stream.Name(), m.Time.UTC().Format(time.RFC3339Nano))
 			if event && d.Cause.Topic != "" {
 				return c.printCause(cmd.Context(), config, d.Cause)
 			}

@@ -118,6 +118,10 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 			return about.Help()
 		}, nil
 	}
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args, completion.RunE = root.Args, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	usageErrors(root)
 	return root
 }

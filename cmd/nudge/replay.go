@@ -128,7 +128,9 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		return err
 	}
 	windows := &windowSink{folder: f.results, prefix: "nudge." + app + ".features.", to: map[string]*files.DecisionWriter{}}
+	var epochs int64
 	cfg.Write = func(out *engine.Output, results []string) error {
+		epochs++
 		return errors.Join(write(out), windows.write(out, results))
 	}
 	stopProfile, err := profileCPU(f.profile)
@@ -152,7 +154,7 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		return nil
 	}
 	s := newSummary(&counts, started)
-	s.CPUSecondsWork = (cpuTime() - cpu).Seconds()
+	s.CPUSecondsWork, s.Epochs = (cpuTime() - cpu).Seconds(), epochs
 	return s.write(f.summary, store)
 }
 

@@ -114,7 +114,12 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 		return err
 	}
 	defer page.stop()
-	return f.runAll(ctx, kill, page, started, log)
+	err = f.runAll(ctx, kill, page, started, log)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil && kill.Err() == nil && !f.untilEnd {
+		log.Info("ended before the brokers answered", zap.NamedError("waited_for", err))
+		return nil
+	}
+	return err
 }
 
 // runOnce runs a node until ctx ends. took says whether it got as far as to live under its pipeline.
@@ -212,6 +217,9 @@ func (n *opened) writeSummary(path string, started time.Time) error {
 }
 
 func newSummary(c *engine.Counts, started time.Time) *summary {
+	if c.Results == nil {
+		c.Results = map[string]int64{}
+	}
 	return &summary{
 		Events: c.Events, Decisions: c.ByKind(), Withheld: c.Withheld, Dead: c.Dead, Results: c.Results, Counters: c.Named,
 		Late: c.Late, Duplicates: c.Duplicates, Stale: c.Stale,

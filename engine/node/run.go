@@ -476,6 +476,7 @@ func (n *Node) Command(ctx context.Context, c engine.Command) error {
 	}
 	select {
 	case <-done:
+		n.log.Info("an operator's command is in force", zap.String("command", c.Kind), zap.String("name", c.Name))
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -70,6 +70,8 @@ func (w *waiter) pause(ctx context.Context, err error) error {
 	w.next = min(2*w.next, lastPause)
 	select {
 	case <-ctx.Done():
+		w.next = 0 // nobody waits any more, though nothing is cured
+		w.client.tell(w, "")
 		return fmt.Errorf("%w while waiting: %w", context.Cause(ctx), err)
 	case <-timer.C:
 		return nil
