@@ -25,7 +25,7 @@ import (
 func (c *cli) ask(ctx context.Context, config *pipeline.Config, endpoint string, data []byte, within time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	conn, err := openNATS(ctx, &config.NATS, "nudge "+endpoint, quiet(c.log))
+	conn, err := openNATS(ctx, &config.NATS, "nudge "+endpoint, quiet(c.log), nil)
 	if err != nil {
 		return nil, err
 	}

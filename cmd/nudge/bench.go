@@ -221,7 +221,7 @@ func (s *stand) begin(ctx context.Context, name string, o nodeOptions) (r *bench
 		return nil, nil, err
 	}
 	config = config.With(pipeline.Overrides{Brokers: s.config.Kafka.Brokers, NATS: s.config.NATS.URL, Dir: filepath.Join(s.dir, name)})
-	client, err := openKafka(ctx, &config.Kafka, s.log)
+	client, err := openKafka(ctx, &config.Kafka, s.log, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -359,7 +359,7 @@ func (s *stand) engine(ctx context.Context, l *latencyResult) (err error) {
 		return err
 	}
 	defer stopServing()
-	backend, err := openNATS(ctx, &r.config.NATS, "nudge bench", s.log)
+	backend, err := openNATS(ctx, &r.config.NATS, "nudge bench", s.log, nil)
 	if err != nil {
 		return err
 	}

@@ -290,7 +290,7 @@ func newDecoder(config *pipeline.Config, topic string) (*streams.Decoder, error)
 }
 
 func sendCorrections(ctx context.Context, c *cli, config *pipeline.Config, byTopic map[string][]*kafka.Record) error {
-	client, err := openKafka(ctx, &config.Kafka, quiet(c.log))
+	client, err := openKafka(ctx, &config.Kafka, quiet(c.log), nil)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func findDecision(ctx context.Context, stream *nats.Stream, id string) (nats.Sto
 
 // printCause prints the record that caused a decision as the log still holds it.
 func (c *cli) printCause(ctx context.Context, config *pipeline.Config, cause streams.Cause) error {
-	client, err := openKafka(ctx, &config.Kafka, quiet(c.log))
+	client, err := openKafka(ctx, &config.Kafka, quiet(c.log), nil)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ node's state folder, of a running or a stopped node; export into the same folder
 			}
 			opening, cancel := context.WithTimeout(ctx, lookWithin)
 			defer cancel()
-			if plan.Client, err = openKafka(opening, &config.Kafka, quiet(c.log)); err != nil {
+			if plan.Client, err = openKafka(opening, &config.Kafka, quiet(c.log), nil); err != nil {
 				return err
 			}
 			if plan.About.Setup, err = describeInputs(ctx, plan.Client, config, c.log); err != nil {

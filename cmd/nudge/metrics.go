@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"nudge/engine/node"
 	"nudge/operators"
 )
 
@@ -24,6 +28,43 @@ type page struct {
 	done   chan struct{}
 	log    *zap.Logger
 	node   atomic.Pointer[http.ServeMux] // nil until there is a node
+	early  earlyWaits
+}
+
+// earlyWaits is what is waited for before there is a node, by broker.
+type earlyWaits struct {
+	mu sync.Mutex
+	on map[string]string
+}
+
+// tell notes what is waited for; "" for nothing any more.
+func (w *earlyWaits) tell(broker, what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.on == nil {
+		w.on = map[string]string{}
+	}
+	if w.on[broker] = what; what == "" {
+		delete(w.on, broker)
+	}
+}
+
+func (w *earlyWaits) words() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Values(w.on))
+}
+
+// Describe and Collect make it the metric that the node has later.
+func (w *earlyWaits) Describe(to chan<- *prometheus.Desc) { to <- node.WaitingDesc }
+
+// Collect is the other half of Describe.
+func (w *earlyWaits) Collect(to chan<- prometheus.Metric) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for broker := range w.on {
+		to <- prometheus.MustNewConstMetric(node.WaitingDesc, prometheus.GaugeValue, 1, broker)
+	}
 }
 
 // servePage serves until stop is called; nothing at all without an address.
@@ -34,12 +75,15 @@ func servePage(addr string, log *zap.Logger) (*page, error) {
 		return p, nil
 	}
 	own := prometheus.NewRegistry()
-	own.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	own.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &p.early)
 	early := http.NewServeMux()
 	early.Handle("GET /metrics", promhttp.HandlerFor(own, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log)}))
 	early.HandleFunc("GET /livez", alive)
 	early.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
+		for _, what := range p.early.words() {
+			fmt.Fprintln(w, what)
+		}
 		fmt.Fprintln(w, "waiting for the brokers")
 	})
 	listener, err := net.Listen("tcp", addr)

@@ -80,7 +80,7 @@ func (p *place) openStream(ctx context.Context, log *zap.Logger) (*nats.Conn, *n
 	}
 	opening, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	conn, err := openNATS(opening, &config.NATS, "nudge", quiet(log))
+	conn, err := openNATS(opening, &config.NATS, "nudge", quiet(log), nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -124,6 +124,7 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 
 // runOnce runs a node until ctx ends. took says whether it got as far as to live under its pipeline.
 func (f *runFlags) runOnce(ctx, kill context.Context, page *page, started time.Time, log *zap.Logger) (took bool, err error) {
+	f.waits = page.early.tell
 	n, err := openNode(ctx, f.nodeOptions, log) // nothing is read yet: the first signal ends what it waits for
 	if err != nil {
 		return false, err

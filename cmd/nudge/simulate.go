@@ -196,7 +196,7 @@ func (f *simulateFlags) sink(ctx context.Context, c *cli, config *pipeline.Confi
 	if f.out != "" {
 		return feed.Files(f.out, topics, f.partitions)
 	}
-	client, err := openKafka(ctx, &config.Kafka, quiet(c.log))
+	client, err := openKafka(ctx, &config.Kafka, quiet(c.log), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (f *simulateFlags) sink(ctx context.Context, c *cli, config *pipeline.Confi
 
 // simulateLoop plays the shop with shoppers that see the decisions.
 func (c *cli) simulateLoop(ctx context.Context, f *feed.Feed, config *pipeline.Config, until time.Time) error {
-	conn, err := openNATS(ctx, &config.NATS, "nudge simulate", quiet(c.log))
+	conn, err := openNATS(ctx, &config.NATS, "nudge simulate", quiet(c.log), nil)
 	if err != nil {
 		return err
 	}

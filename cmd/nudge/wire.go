@@ -37,6 +37,15 @@ type nodeOptions struct {
 	adopt      bool
 	acceptGap  bool
 	workers    int
+	// waits is told what is waited for before there is a node, "" for nothing any more. nil: nobody wants to know.
+	waits func(broker, what string)
+}
+
+func (o *nodeOptions) waitsFor(broker string) func(what string) {
+	if o.waits == nil {
+		return nil
+	}
+	return func(what string) { o.waits(broker, what) }
 }
 
 // opened is a live node with all that it stands on.
@@ -72,7 +81,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 	if torn := n.journal.Torn(); torn != nil {
 		log.Warn("the journal's last entry was torn and is cut off; nothing of it was published", zap.String("segment", torn.Path), zap.Int64("bytes", torn.Bytes), zap.NamedError("cause", torn.Cause))
 	}
-	if n.kafka, err = openKafka(ctx, &c.Kafka, log); err != nil {
+	if n.kafka, err = openKafka(ctx, &c.Kafka, log, o.waitsFor("kafka")); err != nil {
 		return nil, err
 	}
 	setup, err := describeInputs(ctx, n.kafka, c, log)
@@ -80,7 +89,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 		return nil, err
 	}
 	setup.ActOnStale = o.actOnStale
-	if n.nats, err = openNATS(ctx, &c.NATS, "nudge "+c.App, log); err != nil {
+	if n.nats, err = openNATS(ctx, &c.NATS, "nudge "+c.App, log, o.waitsFor("nats")); err != nil {
 		return nil, err
 	}
 	if n.stream, err = n.nats.OpenStream(ctx, streamConfig(c)); err != nil {
@@ -210,8 +219,9 @@ func streamConfig(c *pipeline.Config) nats.StreamConfig {
 		Storage: nats.Storage(d.Storage), MaxAge: time.Duration(d.MaxAge), Outage: time.Duration(d.Outage)}
 }
 
-func openKafka(ctx context.Context, c *pipeline.Kafka, log *zap.Logger) (*kafka.Client, error) {
-	cfg := kafka.Config{Brokers: c.Brokers}
+// openKafka connects; waiting, where it is not nil, is told what is waited for, and "" when nothing is any more.
+func openKafka(ctx context.Context, c *pipeline.Kafka, log *zap.Logger, waiting func(what string)) (*kafka.Client, error) {
+	cfg := kafka.Config{Brokers: c.Brokers, Waiting: waiting}
 	if c.SASL.Mechanism != "" {
 		password, err := c.SASL.Password.Read()
 		if err != nil {
@@ -226,8 +236,9 @@ func openKafka(ctx context.Context, c *pipeline.Kafka, log *zap.Logger) (*kafka.
 	return kafka.Open(ctx, cfg, log.Named("kafka"))
 }
 
-func openNATS(ctx context.Context, c *pipeline.NATS, name string, log *zap.Logger) (*nats.Conn, error) {
-	cfg := nats.Config{URL: c.URL, Credentials: c.Credentials, User: c.User, Name: name}
+// openNATS is openKafka for NATS.
+func openNATS(ctx context.Context, c *pipeline.NATS, name string, log *zap.Logger, waiting func(what string)) (*nats.Conn, error) {
+	cfg := nats.Config{URL: c.URL, Credentials: c.Credentials, User: c.User, Name: name, Waiting: waiting}
 	var err error
 	if c.Password.IsSet() {
 		if cfg.Password, err = c.Password.Read(); err != nil {

@@ -56,17 +56,18 @@ func (w *waits) has(what string) bool {
 	return waiting
 }
 
-var waitingDesc = prometheus.NewDesc("nudge_waiting", "1 for what the node waits for.", []string{"what"}, nil)
+// WaitingDesc describes the metric that says what a node waits for.
+var WaitingDesc = prometheus.NewDesc("nudge_waiting", "1 for what the node waits for.", []string{"what"}, nil)
 
 // Describe and Collect make it a metric, which is read when it is asked for: a node that waits may do nothing else.
-func (w *waits) Describe(to chan<- *prometheus.Desc) { to <- waitingDesc }
+func (w *waits) Describe(to chan<- *prometheus.Desc) { to <- WaitingDesc }
 
 // Collect is the other half of Describe.
 func (w *waits) Collect(to chan<- prometheus.Metric) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for what := range w.on {
-		to <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, 1, what)
+		to <- prometheus.MustNewConstMetric(WaitingDesc, prometheus.GaugeValue, 1, what)
 	}
 }
 
