@@ -58,6 +58,7 @@ type Recommender struct {
 	HalfLife      Duration `yaml:"half_life" allow:"1h.."` // of what is viewed together; the same for all recommenders
 	TrendHalfLife Duration `yaml:"trend_half_life" allow:"1m.."`
 	ExcludeBought Duration `yaml:"exclude_bought"`
+	ExcludeViewed Duration `yaml:"exclude_viewed"` // not what the customer met in this time
 }
 
 // SetDefaults fills in what a pipeline need not say. The half-lives: tastes go with the season, trends with the day.

@@ -135,6 +135,7 @@ const (
 	leftPage
 	leftCart
 	leftBought
+	leftViewed
 	leftTired
 	leftFiltered
 	leftAsked
@@ -169,6 +170,9 @@ func (a *asked) out(p *Program, r *recommender, c *Customer, s *scratch, i model
 	if source != fromAgain && p.hasEnough(c, i, hash, a.nowMS-r.boughtMS) {
 		return leftBought, true
 	}
+	if r.ExcludeViewed > 0 && source != fromRecent && c.viewed(hash, a.nowMS-r.ExcludeViewed.MS()) {
+		return leftViewed, true
+	}
 	if r.SeenAtMost.N > 0 && c.rests(hash, r.SeenAtMost.N, a.nowMS-r.restMS) {
 		return leftTired, true
 	}
@@ -189,6 +193,16 @@ func (c *Customer) unwanted(hash, page uint64) (cause int, out bool) {
 		}
 	}
 	return 0, false
+}
+
+// viewed says whether the customer has met an item since a time.
+func (c *Customer) viewed(hash uint64, sinceMS int64) bool {
+	for k := len(c.recent) - 1; k >= 0 && c.recent[k].atMS >= sinceMS; k-- {
+		if c.recent[k].hash == hash {
+			return true
+		}
+	}
+	return false
 }
 
 // hasEnough says whether the customer has bought an item since a time, or ever, where it is one that nobody buys twice.

@@ -179,5 +179,5 @@ func emptied(left *[leftCauses]int) string {
 }
 
 // leftWords say why candidates are left out.
-var leftWords = [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately",
+var leftWords = [leftCauses]string{leftUnavailable: "not to be had", leftPage: "on the page", leftCart: "in the cart", leftBought: "bought lately", leftViewed: "looked at lately",
 	leftTired: "seen too often", leftFiltered: "not what the pipeline's filter lets through", leftAsked: "not of the categories asked for, or excluded"}
