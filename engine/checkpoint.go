@@ -214,7 +214,7 @@ func (e *Engine) load() error {
 		return err
 	}
 	if len(m.Shards) != len(e.shards) {
-		return fmt.Errorf("engine: the checkpoint has %d shards, the topics have %d partitions: the partition count of a topic was changed; set another generation and an empty folder, or create the topic with %d partitions", len(m.Shards), len(e.shards), len(m.Shards))
+		return fmt.Errorf("engine: the checkpoint has %d shards, the topics have %d partitions: the partition count of a topic was changed; set another generation and start with an empty folder and --adopt, or create the topic with %d partitions", len(m.Shards), len(e.shards), len(m.Shards))
 	}
 	e.number, e.arrivalMS, e.counts = m.Epoch, m.ArrivalMS, m.Counts
 	for _, n := range m.Paused {

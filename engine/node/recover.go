@@ -132,10 +132,10 @@ func (n *Node) checkTopics(ctx context.Context) error {
 		}
 		was := made[i]
 		if was.ID != "" && in.ID != "" && was.ID != in.ID {
-			return fmt.Errorf("node: %w: topic %s was created anew since the state was made (id %s, now %s): set another `generation` in the pipeline and use an empty state folder", ErrRecordsChanged, in.Topic, was.ID, in.ID)
+			return fmt.Errorf("node: %w: topic %s was created anew since the state was made (id %s, now %s): set another `generation` in the pipeline and use an empty state folder with --adopt", ErrRecordsChanged, in.Topic, was.ID, in.ID)
 		}
 		if was.Partitions != in.Partitions && was.Partitions != 0 {
-			return fmt.Errorf("node: %w: topic %s has %d partitions, the state was made with %d: its keys are spread anew; set another `generation` in the pipeline and use an empty state folder, or create the topic with %d partitions", ErrPartitionsChanged, in.Topic, in.Partitions, was.Partitions, was.Partitions)
+			return fmt.Errorf("node: %w: topic %s has %d partitions, the state was made with %d: its keys are spread anew; set another `generation` in the pipeline and use an empty state folder with --adopt, or create the topic with %d partitions", ErrPartitionsChanged, in.Topic, in.Partitions, was.Partitions, was.Partitions)
 		}
 	}
 	for _, q := range n.queues {
@@ -151,7 +151,7 @@ func (n *Node) checkTopics(ctx context.Context) error {
 		case q.next < 0:
 			q.next = start
 		case q.next > end:
-			return fmt.Errorf("node: %w: %s/%d ends at %d, the state has read up to %d: the topic was created anew or truncated; set another `generation` and use an empty state folder, or restore the topic", ErrRecordsChanged, q.topic, q.ID, end, q.next)
+			return fmt.Errorf("node: %w: %s/%d ends at %d, the state has read up to %d: the topic was created anew or truncated; set another `generation` and use an empty state folder with --adopt, or restore the topic", ErrRecordsChanged, q.topic, q.ID, end, q.next)
 		case q.next < start:
 			if err := n.checkGap(q); err != nil {
 				return err
@@ -428,7 +428,7 @@ func (n *Node) takeEntry(kill context.Context, ep *engine.Epoch) error {
 		got, runs := q.take(math.MaxInt, want.To, math.MaxInt64, ep.Runs)
 		ep.Runs = runs
 		if got != want {
-			return fmt.Errorf("node: %w: %s/%d [%d, %d): %d records with hash %x, the journal's epoch %d had %d with %x: the topic was changed; set another `generation` and an empty state folder, or restore the topic", ErrRecordsChanged, q.topic, q.ID, want.From, want.To, got.Count, got.Hash, ep.Number, want.Count, want.Hash)
+			return fmt.Errorf("node: %w: %s/%d [%d, %d): %d records with hash %x, the journal's epoch %d had %d with %x: the topic was changed; set another `generation` and use an empty state folder with --adopt, or restore the topic", ErrRecordsChanged, q.topic, q.ID, want.From, want.To, got.Count, got.Hash, ep.Number, want.Count, want.Hash)
 		}
 		if got.Count > 0 {
 			n.lastRecord[q.ID] = n.cfg.Now()
@@ -520,7 +520,7 @@ func (n *Node) changeSetup(kill context.Context) error {
 		return a.Topic == b.Topic && a.Catalog == b.Catalog && (a.Partitions == b.Partitions || a.Partitions == 0)
 	}
 	if !slices.EqualFunc(was.Inputs, n.cfg.Setup.Inputs, same) {
-		return errors.New("node: the changed pipeline reads other topics, or topics with other partition counts, than the state was made with: set another `generation` and use an empty state folder")
+		return errors.New("node: the changed pipeline reads other topics, or topics with other partition counts, than the state was made with: set another `generation` and use an empty state folder with --adopt")
 	}
 	n.log.Info("the pipeline has changed", zap.String("from", engine.Policy(was.Definition)), zap.String("to", engine.Policy(n.cfg.Setup.Definition)))
 	if err := n.checkpointNow(kill); err != nil {
