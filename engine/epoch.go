@@ -64,7 +64,7 @@ type Output struct {
 	arenas [][]byte
 }
 
-// Leave leaves out the decisions of customers, by their keys ('u' or 'a' and the id).
+// Leave leaves out the decisions and closed windows of customers, by their keys ('u' or 'a' and the id).
 func (o *Output) Leave(keys map[string]bool) {
 	tokens := map[string]bool{}
 	for k := range keys {
@@ -72,7 +72,8 @@ func (o *Output) Leave(keys map[string]bool) {
 	}
 	kept := o.Messages[:0]
 	for _, m := range o.Messages {
-		if i := strings.LastIndexByte(m.Subject, '.'); !strings.Contains(m.Subject, ".decisions.") || !tokens[m.Subject[i+1:]] {
+		theirs := strings.Contains(m.Subject, ".decisions.") || strings.Contains(m.Subject, ".features.") && strings.Count(m.Subject, ".") == 4
+		if i := strings.LastIndexByte(m.Subject, '.'); !theirs || !tokens[m.Subject[i+1:]] {
 			kept = append(kept, m)
 		}
 	}

@@ -244,6 +244,11 @@ func (n *Node) takeLease(ctx context.Context) error {
 			return err
 		}
 	}
+	if o.adopted { // what it holds now is of no later epoch than those to come: an erasure reaches it
+		for _, h := range o.recovery {
+			o.floor = max(o.floor, h.seq)
+		}
+	}
 	n.waitOver(waitNATS)
 	n.syncedTo.Store(n.cfg.Journal.Synced())
 	return nil

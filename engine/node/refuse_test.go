@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -378,6 +379,34 @@ func TestAdopt(t *testing.T) {
 		} else if ok && now != data {
 			t.Errorf("%s was published anew with other bytes", id)
 		}
+	}
+
+	// An erasure that is the first thing a later start takes in reaches what others have published.
+	user, had := "", 0
+	for _, id := range slices.Sorted(maps.Keys(after)) {
+		_, rest, _ := strings.Cut(after[id], `"user":"`)
+		if name, _, ok := strings.Cut(rest, `"`); ok && !slices.Contains(erased(records[:4000]), name) {
+			user = name
+			break
+		}
+	}
+	for _, data := range after {
+		had += len(data) - len(strings.ReplaceAll(data, `"user":"`+user+`"`, ""))
+	}
+	last := records[3999].TimeMS
+	s.send(t, []simulate.Record{{Topic: simulate.Clickstream, Key: []byte(user), TimeMS: last,
+		Value: fmt.Appendf(nil, `{"id":"forget-me","type":"user.erased","time":%d,"user":%q}`, last, user)}})
+	if err := runNode(t.Context(), adopting, nil, testLog()); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := s.published(t, "adopted")
+	for id, data := range left {
+		if mentions(data, []string{user}) {
+			t.Errorf("%s of %s is still there; before its erasure there were %d bytes of its name", id, user, had)
+		}
+	}
+	if user == "" || had == 0 {
+		t.Error("nobody had decisions")
 	}
 }
 

@@ -201,7 +201,8 @@ type decisions struct {
 func (d decisions) WaitConnected(ctx context.Context) error { return d.conn.WaitConnected(ctx) }
 
 func (d decisions) PurgeCustomer(ctx context.Context, id string, upTo uint64) error {
-	_, err := d.PurgeUpTo(ctx, upTo, d.DecisionFilter("", "", string(streams.EncodeToken(nil, id))))
+	token := string(streams.EncodeToken(nil, id))
+	_, err := d.PurgeUpTo(ctx, upTo, d.DecisionFilter("", "", token), d.FeatureFilter("", token))
 	return err
 }
 
@@ -363,7 +364,7 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 				}
 				r.byID[id] = string(m.Data)
 				r.order = append(r.order, id)
-				if token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; strings.Contains(m.Subject, ".decisions.") {
+				if token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; strings.Contains(m.Subject, ".decisions.") || strings.Contains(m.Subject, ".features.") && strings.Count(m.Subject, ".") == 4 {
 					token = strings.Clone(token)
 					ids[token] = append(ids[token], id)
 				}
