@@ -96,6 +96,18 @@ func (f *runFlags) run(parent context.Context, log *zap.Logger) error {
 	if f.summary != "" && !f.untilEnd || f.flush && !f.untilEnd {
 		return usageError{errors.New("--summary and --flush go with --until-end")}
 	}
+	if f.workers < 1 {
+		return usageError{fmt.Errorf("--workers %d: want at least 1", f.workers)}
+	}
+	if f.summary != "" { // a whole log would be processed before it is written
+		file, err := os.OpenFile(f.summary, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return fmt.Errorf("--summary: %w", err)
+		}
+		if err := file.Close(); err != nil {
+			return fmt.Errorf("--summary: %w", err)
+		}
+	}
 	config, err := f.load()
 	if err != nil {
 		return err
