@@ -133,7 +133,8 @@ func (f *simulateFlags) window(now time.Time) (from, to time.Time, err error) {
 }
 
 func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
-	from, to, err := f.window(time.Now())
+	now := time.Now()
+	from, to, err := f.window(now)
 	if err != nil {
 		return err
 	}
@@ -150,6 +151,12 @@ func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
 	}
 	if err := errors.Join(checkPartitions(f.partitions), f.shop.Validate()); err != nil {
 		return usageError{err}
+	}
+	if f.fast && f.start == "" && f.span == 0 && f.out == "" {
+		if f.shop.Start, err = endingAt(f.shop, f.events, now); err != nil {
+			return err
+		}
+		to = now
 	}
 	if f.truth != "" {
 		file, err := os.Create(f.truth)
@@ -187,6 +194,30 @@ func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
 	fmt.Fprintf(c.talk, "wrote %d records; what happened: %d events (%d out of order, %d late), %d sent twice, %d broken; what is late may still be on its way\n",
 		n.Records, n.Events, n.OutOfOrder, n.Late, n.Duplicates, n.Broken)
 	return err
+}
+
+// endingAt is when a shop must open for so many records to end at a time: how many there are depends on the hour and on how the shop fills.
+func endingAt(shop simulate.Shop, records int64, end time.Time) (time.Time, error) {
+	for range 3 {
+		world, err := simulate.New(shop)
+		if err != nil {
+			return end, err
+		}
+		last := shop.Start.UnixMilli()
+		for range records {
+			r, ok := world.Until(1<<62 - 1)
+			if !ok {
+				break
+			}
+			last = max(last, r.TimeMS)
+		}
+		beyond := time.UnixMilli(last).Sub(end)
+		shop.Start = shop.Start.Add(-beyond)
+		if beyond.Abs() < time.Second {
+			break
+		}
+	}
+	return shop.Start, nil
 }
 
 // sink opens where the records go.
