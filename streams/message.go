@@ -2,6 +2,7 @@ package streams
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -34,4 +35,14 @@ type Marker struct {
 	// Adopted says that an operator let a state folder go on that the marker before did not know: any decision may be in the
 	// stream already, so that all are looked up by id before they are sent.
 	Adopted bool `json:"adopted,omitempty"`
+}
+
+// StoredBefore is why a message is refused: the stream remembers its id. Where the stream does not hold it, it was stored once and purged since.
+type StoredBefore struct {
+	Message uint64 // its number among those that were sent
+	Seq     uint64 // that it had
+}
+
+func (e *StoredBefore) Error() string {
+	return fmt.Sprintf("a message with the id of message %d was stored before, as sequence %d", e.Message, e.Seq)
 }

@@ -114,7 +114,7 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 	if err != nil {
 		return err
 	}
-	if cfg.Skip, err = rec.Erased(ctx, compiled.Engine.Inputs); err != nil {
+	if cfg.Skip, cfg.Erasures, err = rec.Erased(ctx, compiled.Engine.Inputs); err != nil {
 		return err
 	}
 	store, closeState, err := openReplayState(rec, f, state.Options{App: app, Build: build(), Logger: c.log.Named("state")})
@@ -138,7 +138,7 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		return err
 	}
 	defer stopProfile()
-	cpu := cpuTime()
+	cpu, skipped := cpuTime(), len(cfg.Skip)
 	bar := newProgress("replay", c.talk)
 	cfg.Progress = bar.update
 	counts, err := node.Replay(ctx, cfg)
@@ -147,8 +147,8 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		return err
 	}
 	fmt.Fprintf(c.talk, "replayed %s\n", countWords(&counts))
-	if n := len(cfg.Skip); n > 0 {
-		fmt.Fprintf(c.talk, "passed over %d customers who were erased\n", n)
+	if skipped > 0 {
+		fmt.Fprintf(c.talk, "passed over %d customers who were erased\n", skipped)
 	}
 	if f.summary == "" {
 		return nil

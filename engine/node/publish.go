@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -51,8 +52,9 @@ type epochOut struct {
 	offsets []int64
 	cutAt   time.Time
 	bytes   int64
-	upTo    uint64 // number of its last message
-	held    uint64 // sequence of its last message that the stream held already, or 0
+	sent    []streams.Message // that it lacked, as they were sent last
+	upTo    uint64            // number of its last message
+	held    uint64            // sequence of its last message that the stream held already, or 0
 }
 
 // outbox publishes epochs in order and keeps the marker. Its run owns all fields but the atomics and channels.
@@ -83,6 +85,7 @@ type outbox struct {
 	upToOld  uint64          // epochs up to here were published before the start
 	fromNew  uint64          // epochs from here on are new
 	adopted  bool            // suppress by id only, for good
+	gone     map[string]bool // ids that the stream remembers though it no longer holds them
 	another  bool            // epochs that are run again were cut by another build: compare them by id
 }
 
@@ -205,7 +208,7 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 	e.results.send(e)
 	o.waiting = append(o.waiting, e)
 	o.sent += uint64(len(msgs))
-	e.upTo = o.sent
+	e.sent, e.upTo = msgs, o.sent
 	if len(msgs) == 0 {
 		return nil
 	}
@@ -250,7 +253,9 @@ func (o *outbox) without(e *epochOut, msgs []streams.Message, stored map[string]
 		m := &msgs[i]
 		h, ok := stored[m.ID]
 		if !ok {
-			lack = append(lack, *m)
+			if !o.gone[m.ID] {
+				lack = append(lack, *m)
+			}
 			continue
 		}
 		if h.hash != xxhash.Sum64(m.Data) && !o.adopted && !o.another {
@@ -293,6 +298,22 @@ func (o *outbox) resolve(ctx context.Context) error {
 	}
 }
 
+// remember notes the message that was refused because the stream had its id before: if it is not there any more it was purged, and is not to come back.
+func (o *outbox) remember(err error) {
+	var before *streams.StoredBefore
+	if !errors.As(err, &before) {
+		return
+	}
+	for _, e := range o.waiting {
+		if first := e.upTo - uint64(len(e.sent)) + 1; before.Message >= first && before.Message <= e.upTo {
+			if o.gone == nil {
+				o.gone = map[string]bool{}
+			}
+			o.gone[strings.Clone(e.sent[before.Message-first].ID)] = true
+		}
+	}
+}
+
 var errDiffers = errors.New("differs")
 
 func (o *outbox) tryResolve(ctx context.Context) error {
@@ -307,6 +328,7 @@ func (o *outbox) tryResolve(ctx context.Context) error {
 		return err
 	}
 	found := len(stored)
+	o.remember(o.pub.Err())
 	o.pub.Reset()
 	o.sent, _ = o.pub.Acked()
 	o.base = o.sent
@@ -320,7 +342,7 @@ func (o *outbox) tryResolve(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", errDiffers, err)
 		}
 		o.sent += uint64(len(msgs))
-		e.upTo = o.sent
+		e.sent, e.upTo = msgs, o.sent
 		sent += len(msgs)
 		if err := o.pub.Send(ctx, msgs); err != nil {
 			return err

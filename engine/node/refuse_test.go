@@ -355,7 +355,6 @@ func TestAdopt(t *testing.T) {
 	}
 	records := shopRecords()
 	s := newShop(t, "adopted", records[:3000], false)
-	s.spec.Dedup = 300 * time.Millisecond // the server refuses the ids of purged messages for as long
 	s.run(t)
 	before, n := s.published(t, "adopted")
 	s.send(t, records[3000:4000])

@@ -30,6 +30,9 @@ type ReplayConfig struct {
 	// Skip says which customers (their keys: 'u' or 'a' and the id) were erased. With a journal their decisions are left out, without
 	// one their events are.
 	Skip map[string]bool
+	// Erasures says how often each of them is erased within the log, as far as it shows: what is decided with a journal after the last time is of one
+	// who has come again, and kept.
+	Erasures map[string]int
 	// Flush closes the windows that are open at the end, after the checkpoint.
 	Flush bool
 	// Write takes the output of an epoch, and the names of its result streams; it is only valid during the call.
@@ -157,6 +160,9 @@ func (r *replay) fold(ep *engine.Epoch) (flushed bool, err error) {
 	n.release(ep.Runs)
 	if r.Journal != nil && len(r.Skip) > 0 {
 		out.Leave(r.Skip)
+		for _, id := range out.Erased {
+			r.erased(id)
+		}
 	}
 	if err := r.Write(out, n.outputs); err != nil {
 		return false, err
@@ -170,6 +176,17 @@ func (r *replay) fold(ep *engine.Epoch) (flushed bool, err error) {
 		r.Progress(r.done, r.total)
 	}
 	return flushed, nil
+}
+
+// erased counts an erasure; after the last one nothing of the customer is left out any more.
+func (r *replay) erased(id string) {
+	for _, key := range []string{"u" + id, "a" + id} {
+		if n := r.Erasures[key]; n > 0 {
+			if r.Erasures[key]--; n == 1 {
+				delete(r.Skip, key)
+			}
+		}
+	}
 }
 
 // cutAll cuts the log into epochs by append time: the catalogue first, then the customers' topics.

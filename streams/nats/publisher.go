@@ -301,7 +301,7 @@ func (p *Publisher) verify(n, seq uint64, duplicate bool) error {
 	expected := p.base + n - p.start
 	switch {
 	case duplicate:
-		return fmt.Errorf("a message with the id of message %d was stored before, as sequence %d", n, seq)
+		return &streams.StoredBefore{Message: n, Seq: seq}
 	case seq != expected:
 		return fmt.Errorf("message %d was stored as sequence %d, expected %d", n, seq, expected)
 	case !p.stream.chained() && n != p.chunks[0].last:

@@ -153,9 +153,9 @@ func (f *Fetcher) Close() {
 }
 
 // Erased lists the customers who are to be passed over: those who had been erased when it was recorded, and those whose
-// erasure is part of the log.
-func (r *Recording) Erased(ctx context.Context, inputs []engine.Input) (map[string]bool, error) {
-	erased := map[string]bool{}
+// erasure is part of the log, and how often it is.
+func (r *Recording) Erased(ctx context.Context, inputs []engine.Input) (erased map[string]bool, times map[string]int, err error) {
+	erased, times = map[string]bool{}, map[string]int{}
 	if r.About != nil {
 		for _, key := range r.About.Erased {
 			erased[key] = true
@@ -170,28 +170,29 @@ func (r *Recording) Erased(ctx context.Context, inputs []engine.Input) (map[stri
 		for p := range int32(in.Partitions) {
 			start, end, err := r.Log.Offsets(in.Topic.Topic, p)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			f := r.Fetcher(in.Topic.Topic, p, start)
 			defer f.Close()
 			for next := start; next < end; {
 				batch, err := f.Fetch(ctx)
 				if err != nil {
-					return nil, err
+					return nil, nil, err
 				}
 				next = batch.Next
 				for i := range batch.Records {
 					if d.Decode(&batch.Records[i], &event) != nil || event.Type != streams.UserErased {
 						continue
 					}
+					key := "a" + event.Anon
 					if event.User != "" {
-						erased["u"+event.User] = true
-					} else {
-						erased["a"+event.Anon] = true
+						key = "u" + event.User
 					}
+					erased[key] = true
+					times[key]++
 				}
 			}
 		}
 	}
-	return erased, nil
+	return erased, times, nil
 }
