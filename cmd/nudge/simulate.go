@@ -156,7 +156,6 @@ func (c *cli) simulate(ctx context.Context, f *simulateFlags) (err error) {
 		if f.shop.Start, err = endingAt(f.shop, f.events, now); err != nil {
 			return err
 		}
-		to = now
 	}
 	if f.truth != "" {
 		file, err := os.Create(f.truth)
