@@ -24,7 +24,7 @@ func TestGradients(t *testing.T) {
 		for k := range 5 {
 			learn(k)
 		}
-		if !m.Due() || !m.begin() {
+		if !m.due() || !m.begin() {
 			t.Fatalf("%s: no step", name)
 		}
 		x := m.step

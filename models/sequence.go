@@ -12,11 +12,11 @@ import "math"
 //
 // Cosines instead of products keep rare items in play (Hou et al., "CORE", SIGIR 2022). It is trained by the gradient of -log P(next item)
 // with Adam, step by step, each on a minibatch of Batch examples: one of new ones, then Replays from a reservoir that is a fair sample of the last
-// that were learned. A step comes with every Every examples, and with more of them the more were learned: see Due. Against a catalogue of
+// that were learned. A step comes with every Every examples, and with more of them the more were learned: see due. Against a catalogue of
 // more than Sampled items a minibatch is scored on its own targets and on Sampled others, half of them drawn evenly and half as often as they
 // come, with the correction that makes up for it (Jean et al. 2015).
 //
-// A step takes milliseconds, too long for an epoch's end: it works on a copy of what it needs, and can be run beside the learning (see Begin).
+// A step takes milliseconds, too long for an epoch's end: it works on a copy of what it needs, and can be run beside the learning (see Train).
 //
 // The matrix products are gonum's, which differ in the last digit between kinds of CPU: the same examples leave the same bytes on machines
 // of one kind. Bad input (no item, an empty query) teaches nothing.
@@ -35,9 +35,9 @@ type Sequence struct {
 	steps     uint64 // begun
 	fresh     uint64 // the step that took new examples last, plus 1
 
-	step   *SequenceStep // that was begun last
-	flying bool          // and did not end yet
-	wait   func()        // until it was run; nil: nobody runs it yet
+	step   *sequenceTraining // that was begun last
+	flying bool              // and did not end yet
+	wait   func()            // until it was run; nil: nobody runs it yet
 }
 
 // SequenceOptions are the parameters of a Sequence.
@@ -152,7 +152,7 @@ func (m *Sequence) add(i Item) {
 		return
 	}
 	if m.known[row] != NoItem {
-		m.End() // the step under way has the row as it was
+		m.end() // the step under way has the row as it was
 	}
 	m.touch(row)
 	m.known[row] = i
@@ -176,7 +176,7 @@ func (m *Sequence) reach(rows int) {
 // Forget drops an item: it is gone, and a later one in its row begins anew.
 func (m *Sequence) Forget(row uint32) {
 	if int(row) < len(m.known) && m.known[row] != NoItem {
-		m.End()
+		m.end()
 		m.touch(row)
 		m.known[row] = NoItem
 	}

@@ -48,12 +48,6 @@ const (
 
 const chunkExamples = 32
 
-// Heads is the number of rows that AppendHead has.
-func (m *Sequence) Heads() uint32 {
-	width := m.opt.Window + 1
-	return sequenceChunks + uint32((len(m.reservoir)/width+chunkExamples-1)/chunkExamples)
-}
-
 // AppendHead appends the encoding of a row that belongs to no item; nothing where there is none.
 func (m *Sequence) AppendHead(b []byte, row uint32) []byte {
 	switch row {
@@ -134,7 +128,7 @@ func (m *Sequence) loadHead(b []byte) (err error) {
 }
 
 // append appends the encoding of a step: which rows it has, and what it does with them. What is in the rows is the model's until it ends.
-func (s *SequenceStep) append(b []byte) []byte {
+func (s *sequenceTraining) append(b []byte) []byte {
 	for _, x := range []int{int(s.number), len(s.rows), len(s.often)} {
 		b = binary.AppendUvarint(b, uint64(x))
 	}
@@ -147,7 +141,7 @@ func (s *SequenceStep) append(b []byte) []byte {
 }
 
 // load is the inverse of append.
-func (s *SequenceStep) load(m *Sequence, b []byte) (err error) {
+func (s *sequenceTraining) load(m *Sequence, b []byte) (err error) {
 	var rows, columns uint64
 	for _, x := range []*uint64{&s.number, &rows, &columns} {
 		if b, err = loadUvarint(x, b); err != nil {

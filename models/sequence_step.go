@@ -1,7 +1,7 @@
 package models
 
-// SequenceStep is one step of training, on a copy of the weights that it changes: whoever runs it shares nothing with the model.
-type SequenceStep struct {
+// sequenceTraining is one step of training, on a copy of the weights that it changes: whoever runs it shares nothing with the model.
+type sequenceTraining struct {
 	network           // rows are those of this step: columns first
 	number  uint64    // of the step
 	rows    []int32   // of the model, for each row here
@@ -23,8 +23,8 @@ type SequenceStep struct {
 	moved       []bool // rows that have a gradient
 }
 
-func newStep(opt SequenceOptions) *SequenceStep {
-	s := &SequenceStep{network: newNetwork(opt), place: map[int32]int32{}, answer: newAnswer(opt, opt.Batch)}
+func newStep(opt SequenceOptions) *sequenceTraining {
+	s := &sequenceTraining{network: newNetwork(opt), place: map[int32]int32{}, answer: newAnswer(opt, opt.Batch)}
 	for _, x := range []*matrix{&s.zunit, &s.dx0, &s.dq, &s.dc, &s.dz} {
 		*x = newMatrix(opt.Batch, opt.Dim)
 	}
@@ -32,9 +32,9 @@ func newStep(opt SequenceOptions) *SequenceStep {
 	return s
 }
 
-// Due says whether it is time for a step. While little was learned one comes with every Every examples; later with more: a shop of many
+// due says whether it is time for a step. While little was learned one comes with every Every examples; later with more: a shop of many
 // events learns a smaller part of each.
-func (m *Sequence) Due() bool {
+func (m *Sequence) due() bool {
 	return m.since >= m.every() && (!m.wantsNew() || len(m.pending) == m.opt.Batch*(m.opt.Window+1))
 }
 
@@ -53,14 +53,14 @@ func (m *Sequence) Train(run func(step func()) (wait func())) {
 	if m.flying && m.wait == nil {
 		m.launch(run) // it was under way when the model was saved
 	}
-	for m.Due() {
-		m.End()
+	for m.due() {
+		m.end()
 		if m.begin() {
 			m.launch(run)
 		}
 	}
 	if run == nil {
-		m.End()
+		m.end()
 	}
 }
 
@@ -73,8 +73,8 @@ func (m *Sequence) launch(run func(step func()) (wait func())) {
 	m.wait = run(m.step.run)
 }
 
-// End waits for the step under way and takes up what it has learned.
-func (m *Sequence) End() {
+// end waits for the step under way and takes up what it has learned.
+func (m *Sequence) end() {
 	if !m.flying {
 		return
 	}
@@ -141,7 +141,7 @@ func (m *Sequence) begin() bool {
 }
 
 // choose sets the rows: those that are scored - all items of a small catalogue, else the targets and a sample - and those of the queries.
-func (s *SequenceStep) choose(m *Sequence, examples []Item) {
+func (s *sequenceTraining) choose(m *Sequence, examples []Item) {
 	width, known := s.opt.Window+1, len(m.known)
 	clear(s.place)
 	s.rows, s.often, s.x = s.rows[:0], s.often[:0], s.x[:0]
@@ -195,7 +195,7 @@ func (s *SequenceStep) choose(m *Sequence, examples []Item) {
 }
 
 // copyFrom copies the weights that the step works on.
-func (s *SequenceStep) copyFrom(m *Sequence) {
+func (s *sequenceTraining) copyFrom(m *Sequence) {
 	for k, w := range s.shared() {
 		w.set(m.shared()[k])
 	}
@@ -217,7 +217,7 @@ func (s *SequenceStep) copyFrom(m *Sequence) {
 }
 
 // gradients runs the minibatch forwards and backwards, and returns its loss.
-func (s *SequenceStep) gradients() float64 {
+func (s *sequenceTraining) gradients() float64 {
 	a, d, width := &s.answer, s.opt.Dim, s.opt.Window+1
 	items := func(k int) []int32 { return s.x[k*width+1 : (k+1)*width] }
 	clear(s.grads.v)
@@ -281,7 +281,7 @@ func (s *SequenceStep) gradients() float64 {
 }
 
 // run takes one step against the gradients.
-func (s *SequenceStep) run() {
+func (s *sequenceTraining) run() {
 	s.gradients()
 	pace, width := newAdam(s.opt.Rate, s.number), s.embed.cols
 	for _, w := range s.shared() {

@@ -33,6 +33,7 @@ type checkpointEnd struct {
 const (
 	drainForRecord = 4
 	drainAtLeast   = 250
+	drainOverdue   = 1 << 14 // at once, when nothing else is done: mostBacklog is looked at between two
 )
 
 // mostBacklog bounds the bytes that wait for the disk before encoding pauses. It lies well below what the store takes before

@@ -170,7 +170,7 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		// Nothing is taken in until the disk has room for a checkpoint, the state is as small as it must be, and no checkpoint is overdue.
 		stopped := n.noRoom || n.tooLarge || n.overdue()
 		if n.overdue() && !n.check.drained {
-			n.drain(kill, 1<<20)
+			n.drain(kill, drainOverdue)
 			linger.Reset(time.Millisecond) // the disk may be behind
 		}
 		waiting := n.waitingRecords()
