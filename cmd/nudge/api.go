@@ -270,6 +270,9 @@ func backupTo(dir string, store *state.Store, journal *state.Journal) (any, erro
 	if dir == "" {
 		return nil, errors.New("want the folder to back up to")
 	}
+	if journal == nil {
+		return nil, fmt.Errorf("%s is the state of a replay, without a journal: back up that of a node", store.Dir())
+	}
 	return store.Backup(dir, journal, func(meta []byte) (uint64, error) {
 		m, err := engine.ReadMeta(meta)
 		if err != nil {

@@ -49,11 +49,29 @@ func openStore(config *pipeline.Config, log *zap.Logger) (v *view, closeAll func
 		}
 		return nil, nil, err
 	}
+	if v.replayed() {
+		return v, v.store.Close, nil
+	}
 	v.journal, err = state.OpenJournal(v.store.JournalDir(), state.JournalHeader{App: config.App}, state.JournalOptions{ReadOnly: true})
 	if err != nil {
 		return nil, nil, errors.Join(err, v.store.Close())
 	}
 	return v, func() error { return errors.Join(v.journal.Close(), v.store.Close()) }, nil
+}
+
+// replayed says whether the state is one that replay kept: it has no journal beside it.
+func (v *view) replayed() bool {
+	_, err := os.Stat(v.store.JournalDir())
+	return !v.store.Empty() && errors.Is(err, fs.ErrNotExist)
+}
+
+// journalEnd is the last epoch of the journal; that of the checkpoint where there is no journal.
+func (v *view) journalEnd(checkpoint uint64) uint64 {
+	if v.journal == nil {
+		return checkpoint
+	}
+	last, _ := v.journal.Last()
+	return last
 }
 
 // openFolder opens the state folder of a stopped node as of its last checkpoint, with an engine that can be asked.
@@ -84,7 +102,7 @@ func (v *view) build(config *pipeline.Config, log *zap.Logger) error {
 	if v.engine, err = engine.New(compiled.Engine, compiled.Program, v.store); err != nil {
 		return err
 	}
-	if last, _ := v.journal.Last(); last > m.Epoch {
+	if last := v.journalEnd(m.Epoch); last > m.Epoch {
 		log.Info("as of the last checkpoint; the journal goes on and is folded again at the next start", zap.Uint64("epoch", m.Epoch), zap.Uint64("journal", last))
 	}
 	return nil

@@ -145,8 +145,7 @@ func (v *view) checkpoint() (*checkpointAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, _ := v.journal.Last()
-	return &checkpointAnswer{Version: v.store.Version(), Epoch: m.Epoch, Arrival: timeText(m.ArrivalMS), Journal: m.JournalID, JournalTo: last,
+	return &checkpointAnswer{Version: v.store.Version(), Epoch: m.Epoch, Arrival: timeText(m.ArrivalMS), Journal: m.JournalID, JournalTo: v.journalEnd(m.Epoch),
 		Policy: engine.Policy(m.Setup.Definition), Offsets: m.Offsets, Events: m.Counts.Events, Decisions: m.Counts.ByKind(), Dead: m.Counts.Dead,
 		Paused: m.Paused, Bytes: size}, nil
 }
