@@ -303,6 +303,8 @@ func (e *Engine) command(entry *Entry) error {
 			delete(e.paused, c.Name)
 		case CommandFlush:
 			e.flushing = true
+		case CommandRebuilt:
+			return fmt.Errorf("engine: %w", ErrRebuilt)
 		default:
 			return fmt.Errorf("engine: the journal holds the command %q, which this build does not know: use the build that wrote it", c.Kind)
 		}

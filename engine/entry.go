@@ -79,7 +79,7 @@ type CatalogRecord struct {
 
 // Command is what an operator told the node to do.
 type Command struct {
-	Kind string // pause, resume, CommandFlush
+	Kind string // pause, resume, CommandFlush, CommandRebuilt
 	Name string
 }
 

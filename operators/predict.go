@@ -88,9 +88,11 @@ func (p *Program) predictionNumber(name string) int {
 	return slices.IndexFunc(p.predictions, func(x *prediction) bool { return x.name == name })
 }
 
+func (x *prediction) tableName() string { return "predicts_" + letters(x.key) }
+
 // table is the shared state of a prediction: the record, then the rows of the weights.
 func (x *prediction) table() *engine.Table {
-	t := &engine.Table{Name: "predicts_" + letters(x.key),
+	t := &engine.Table{Name: x.tableName(),
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
 			key = binary.BigEndian.AppendUint32(key, i)
 			if i == 0 {

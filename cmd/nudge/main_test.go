@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"nudge/deploy"
+	"nudge/engine"
+	"nudge/state"
 	"nudge/streams/embedded"
 )
 
@@ -31,6 +34,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"nudge": main
 //	fetch STATUS URL        get it until it has that status, for 10 s; its body is what stdout looks at
 //	brokers                 start an embedded Kafka and NATS, whose addresses are then $KAFKA and $NATS
 //	awaits FILE REGEXP      wait until a line of the file matches, for 2 minutes: for what a command in the background writes
+//	interrupt DIR PIPELINE  leave a state folder as a rebuild for the pipeline does that ends between journal and checkpoint
 //	edit FILE OLD NEW       replace the first OLD in the file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -47,7 +51,7 @@ func TestScripts(t *testing.T) {
 				os.CopyFS(env.WorkDir, deploy.Bench))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "fetch": fetch, "awaits": awaits, "brokers": brokers, "edit": edit, "sums": sums,
+			"exits": exits, "fetch": fetch, "awaits": awaits, "brokers": brokers, "edit": edit, "sums": sums, "interrupt": interrupt,
 		},
 	})
 }
@@ -162,4 +166,21 @@ func edit(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not hold %q:\n%s", args[0], args[1], text)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(before+args[2]+after), 0o644))
+}
+
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: interrupt DIR PIPELINE")
+	}
+	store, err := state.Open(ts.MkAbs(args[0]), state.Options{App: "rebuilt"})
+	ts.Check(err)
+	meta, err := engine.ReadMeta(store.Meta())
+	ts.Check(err)
+	journal, err := store.OpenJournal(state.JournalHeader{App: "rebuilt", Build: build(), CPU: runtime.GOARCH}, state.JournalOptions{})
+	ts.Check(err)
+	setup := meta.Setup
+	setup.Definition = []byte(ts.ReadFile(args[1]))
+	entry := engine.Entry{ArrivalMS: meta.ArrivalMS, Setup: &setup, Commands: []engine.Command{{Kind: engine.CommandRebuilt}}}
+	_, _, err = journal.Append(entry.AppendBinary(nil))
+	ts.Check(errors.Join(err, journal.Close(), store.Close()))
 }

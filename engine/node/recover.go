@@ -362,6 +362,9 @@ func (n *Node) recover(fetching, kill context.Context) error {
 			return err
 		}
 	}
+	if err := n.markChecked(kill); err != nil {
+		return err
+	}
 	again := n.engine.Number() < last
 	fetchers := n.newFetchers(fetching)
 	fetchers.start(func(q *queue) bool { return again || n.inputs[q.Input].Catalog })
@@ -389,6 +392,18 @@ func (n *Node) recover(fetching, kill context.Context) error {
 	return nil
 }
 
+// markChecked has the marker catch up with a checkpoint that is ahead of it: of the epoch in which a rebuild was taken over, which put out nothing.
+func (n *Node) markChecked(kill context.Context) error {
+	if n.cfg.Store.Empty() || n.engine.Number() <= n.outbox.published.Load() {
+		return nil
+	}
+	meta, err := engine.ReadMeta(n.cfg.Store.Meta())
+	if err != nil {
+		return err
+	}
+	return n.handOut(kill, &epochOut{out: &engine.Output{Epoch: meta.Epoch}, results: n.results, hash: meta.EntryHash, offsets: n.offsets(), cutAt: n.cfg.Now()})
+}
+
 // foldAgain folds the journal's epochs after the checkpoint.
 func (n *Node) foldAgain(kill context.Context, last uint64) error {
 	started, from := n.cfg.Now(), n.engine.Number()
@@ -403,6 +418,9 @@ func (n *Node) foldAgain(kill context.Context, last uint64) error {
 		}
 		return n.fold(kill, ep, hash)
 	})
+	if errors.Is(err, engine.ErrRebuilt) {
+		return errors.New("node: nudge rebuild was interrupted while it switched: run it again to finish")
+	}
 	if err != nil {
 		return err
 	}
