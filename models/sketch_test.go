@@ -21,10 +21,8 @@ var sketches = []struct {
 }{
 	{"HyperLogLog", func(b []byte, x int64) []byte { return models.HLLAdd(b, xxhash.Sum64String(fmt.Sprint(x))) }, models.HLLMerge, models.HLLCheck},
 	{"Quantiles", models.QuantilesAdd, models.QuantilesMerge, models.QuantilesCheck},
-	{"TopK", func(b []byte, x int64) []byte {
-		text := fmt.Sprint("t", x)
-		return models.TopKAdd(b, xxhash.Sum64String(text), text)
-	}, models.TopKMerge, models.TopKCheck},
+	{"TopK", func(b []byte, x int64) []byte { return models.TopKAdd(b, occurrence(int(x)), fmt.Sprint("t", x%150)) }, models.TopKMerge, models.TopKCheck},
+	{"TopK of few", func(b []byte, x int64) []byte { return models.TopKAdd(b, occurrence(int(x)), fmt.Sprint("t", x%50)) }, models.TopKMerge, models.TopKCheck},
 	{"Decayed", func(b []byte, x int64) []byte { return models.DecayedAdd(b, x%1000+1, x*50, 60_000) }, models.DecayedMerge, models.DecayedCheck},
 }
 
@@ -88,9 +86,8 @@ func TestSketchErrors(t *testing.T) {
 	}
 	var top []byte
 	for i := range 60 {
-		for range i + 1 {
-			text := fmt.Sprint("text ", i)
-			top = models.TopKAdd(top, xxhash.Sum64String(text), text)
+		for n := range i + 1 {
+			top = models.TopKAdd(top, occurrence(i, n), fmt.Sprint("text ", i))
 		}
 	}
 	if texts, counts := models.TopKValue(top, 2); !slices.Equal(texts, []string{"text 59", "text 58"}) || !slices.Equal(counts, []uint64{60, 59}) {
@@ -104,6 +101,45 @@ func TestSketchErrors(t *testing.T) {
 	}
 	if got := models.DecayedValue(d, 2_000_000, 60_000) / 1e6; math.Abs(got-sum) > 1e-5*sum {
 		t.Errorf("the decayed sum is %v, want %v", got, sum)
+	}
+}
+
+func occurrence(event ...int) uint32 { return uint32(xxhash.Sum64String(fmt.Sprint(event))) }
+
+// Beyond 64 texts the counts come from a sample, whose error is what it should be: the frequent texts are listed, of which there are few.
+func TestTopKSamples(t *testing.T) {
+	const n, many = 4000, 500
+	var off, squares float64
+	const runs = 40
+	for run := range runs {
+		var top []byte
+		for i := range n {
+			text := fmt.Sprint("rare ", i%many)
+			switch {
+			case i%10 < 3:
+				text = "first" // 30 %
+			case i%10 == 3:
+				text = "second" // 10 %
+			}
+			top = models.TopKAdd(top, occurrence(run, i), text)
+		}
+		if err := models.TopKCheck(top); err != nil {
+			t.Fatal(err)
+		}
+		texts, counts := models.TopKValue(top, 2)
+		if !slices.Equal(texts, []string{"first", "second"}) {
+			t.Errorf("run %d lists %q", run, texts)
+		}
+		error := float64(counts[0])/n - 0.3
+		off += error / runs
+		squares += error * error / runs
+		if len(top) > models.TopKMost {
+			t.Errorf("it takes %d bytes, at most %d are promised", len(top), models.TopKMost)
+		}
+	}
+	want := math.Sqrt(0.3 * 0.7 / 256)
+	if sd := math.Sqrt(squares); sd > 1.5*want || math.Abs(off) > 3.5*want/math.Sqrt(runs) {
+		t.Errorf("the share of 30 %% has an error of %v +- %v, want 0 +- %v", off, sd, want)
 	}
 }
 

@@ -103,7 +103,12 @@ func BenchmarkSketches(b *testing.B) {
 			for i := range ids {
 				ids[i] = fmt.Sprint("SKU-", i)
 			}
+			events := make([]string, 100_000)
+			for i := range events {
+				events[i] = fmt.Sprint("e", i)
+			}
 			for i := 0; b.Loop(); i++ {
+				e.ID = events[i%len(events)]
 				e.Lines[0].ID, e.Lines[0].Price = ids[i*7%1000], int64(i*7%1000+1)*1_000_000
 				o.Event, o.TimeMS = e, int64(i)*1000
 				s.Observe(&row, &o)

@@ -15,7 +15,7 @@ type Definition struct {
 	First     string   `yaml:"first"`     // value of a field
 	Last      string   `yaml:"last"`      // value of a field
 	Distinct  string   `yaml:"distinct"`  // values of a field: a HyperLogLog
-	TopK      string   `yaml:"topk"`      // the k most frequent values of a field
+	TopK      string   `yaml:"topk"`      // the k most frequent values of a field: exact up to 64 different ones or 256 in all, else by a sample of 256
 	Quantile  string   `yaml:"quantile"`  // of a field, at q
 	Decayed   string   `yaml:"decayed"`   // sum of a field, or number of events, halved every half_life
 	Since     []string `yaml:"since"`     // time since the last event, in unit

@@ -41,6 +41,17 @@ type sample struct {
 
 func (x *sample) text() string { return textOf(x.source.field, x.source.prop, x.o, x.line) }
 
+// occurrence is a hash of the event and the line that the value is of.
+func (x *sample) occurrence() uint32 {
+	h := hashText(x.o.Event.ID)
+	for i := range x.o.Event.Lines {
+		if x.line == &x.o.Event.Lines[i] {
+			h ^= uint64(i+1) * 0x9e3779b97f4a7c15
+		}
+	}
+	return uint32(h * 0xff51afd7ed558ccd >> 32)
+}
+
 // mostText is how much of a text is kept.
 const mostText = 64
 
@@ -59,18 +70,15 @@ func (distinctSketch) cost() sketchCost     { return sketchCost{8, models.HLLMos
 
 type topSketch struct{ k int }
 
-func (topSketch) key() string { return "topk" }
-func (topSketch) add(b []byte, x sample) []byte {
-	text := x.text()
-	return models.TopKAdd(b, hashText(text), text)
-}
+func (topSketch) key() string                    { return "top" }
+func (topSketch) add(b []byte, x sample) []byte  { return models.TopKAdd(b, x.occurrence(), x.text()) }
 func (topSketch) merge(into, from []byte) []byte { return models.TopKMerge(into, from) }
 func (s topSketch) value(b []byte, _ int64) Value {
 	texts, _ := models.TopKValue(b, s.k)
 	return Value{List: texts}
 }
 func (topSketch) check(b []byte) error { return models.TopKCheck(b) }
-func (topSketch) cost() sketchCost     { return sketchCost{32, models.TopKMost, 1900} }
+func (topSketch) cost() sketchCost     { return sketchCost{40, models.TopKMost, 2500} }
 
 type quantileSketch struct{ q float64 }
 
