@@ -98,12 +98,16 @@ func (q *queue) headClock() int64 {
 	return q.clockMS
 }
 
-// clock is where the partition's clock stands after a record. A record that is none leaves it.
+// clock is where the partition's clock stands after a record. One that is no event, or that is refused for its time, leaves it.
 func (q *queue) clock(c *engine.Chunk, i int) int64 {
-	if c.Events == nil {
+	if c.Events == nil || c.Events[i].Type == streams.Invalid {
 		return q.clockMS
 	}
-	return max(q.clockMS, min(c.Events[i].TimeMS, c.Records[i].AppendMS))
+	at, fault := streams.CheckTime(&c.Events[i], c.Records[i].AppendMS)
+	if fault != nil {
+		return q.clockMS
+	}
+	return max(q.clockMS, min(at, c.Records[i].AppendMS))
 }
 
 // take takes up to limit records, with offsets below to and append times up to untilMS, and no further in event time than boundMS where no offset says
