@@ -101,6 +101,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	p.foretell(t, c, s)
 	p.sampleStandards(t, c, s)
 	p.lookNightly(t, s)
+	p.lookSoon(t)
 	p.noteShared(t, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {

@@ -1,14 +1,16 @@
 package operators
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"nudge/engine"
 )
 
-// What time alone changes - a window that empties, the days since a visit - moves nobody by an event. Where an audience asks for
-// such a thing every customer is looked at once a night, within the hour from three in the pipeline's zone, each at a second of their own.
+// What time alone changes moves nobody by an event. When a window that an audience asks for empties, or the time since something reaches a number that it
+// is compared with, the customer is looked at then. For the rest - the time of day, what decays - every customer is looked at once a night, within the
+// hour from three in the pipeline's zone, each at a second of their own.
 const (
 	nightHour   = 3
 	nightSpread = 3600 // seconds
@@ -54,6 +56,49 @@ func (p *Program) lookNightly(t *engine.Turn, s *scratch) {
 		atMS = s.night.nextMS + spreadMS
 	}
 	t.VisitAt(atMS)
+}
+
+// look is a feature of customers that an audience asks for, and the number that it compares the feature with, if it does.
+type look struct {
+	feature int
+	bounded bool
+	bound   float64
+}
+
+// soon lists what moves customers at a time that an event tells.
+func (p *Program) soon() (looks []look) {
+	note := func(name string, x look) {
+		if entity, own := splitFeature(name); entity == entityUser {
+			if i, ok := p.features.Find(own); ok {
+				if x.feature = i; !slices.Contains(looks, x) {
+					looks = append(looks, x)
+				}
+			}
+		}
+	}
+	for _, a := range p.audiences {
+		for _, name := range a.when.Names() {
+			note(name, look{})
+		}
+		for _, b := range a.when.Bounds() {
+			note(b.Name, look{bounded: true, bound: b.Number})
+		}
+	}
+	return looks
+}
+
+// lookSoon asks for a look at the customer when what the event has counted for leaves the windows that audiences ask for, and when the time since
+// reaches what they compare it with.
+func (p *Program) lookSoon(t *engine.Turn) {
+	for _, x := range p.looks {
+		atMS, ok := p.features.Leaves(x.feature, t.Event.Type, t.NowMS)
+		if x.bounded {
+			atMS, ok = p.features.Reaches(x.feature, x.bound, t.Event.Type, t.NowMS)
+		}
+		if ok {
+			t.VisitAt(atMS)
+		}
+	}
 }
 
 // isLook says whether a visit is the customer's nightly look.

@@ -59,6 +59,7 @@ type Program struct {
 	begun     *begun
 	halfLives halfLives
 	nightly   bool // some audience may change as time passes
+	looks     []look
 	standards *standards
 	audit     *Audit // nil: none
 
@@ -118,7 +119,7 @@ func New(config Config, definition []byte) (*Program, error) {
 			return nil, err
 		}
 	}
-	p.nightly = p.timed()
+	p.nightly, p.looks = p.timed(), p.soon()
 	p.featuresOnly = len(p.deciders())+len(p.audiences)+len(p.predictions) == 0
 	p.heard = append(p.heard, p.traits...)
 	slices.Sort(p.heard)
@@ -417,7 +418,7 @@ func (p *Program) Merge(into, from engine.State) {
 // Grant gives out budget.
 func (p *Program) Grant(t *engine.Turn, x *engine.Proposal) { x.Data.(*offer).grant(p, t, x) }
 
-// Fire lets the decider that armed the timer decide.
+// Fire looks at whom the customer belongs to by now, and lets the decider that armed the timer decide.
 func (p *Program) Fire(t *engine.Turn, timer engine.Timer) {
 	decide, ok := p.timers[timer.Name]
 	if !ok {
@@ -425,6 +426,7 @@ func (p *Program) Fire(t *engine.Turn, timer engine.Timer) {
 	}
 	if c, s := t.State.(*Customer), t.Scratch.(*scratch); !p.ignoredCustomer(t, c) {
 		s.idleMS = max(0, t.NowMS-c.lastMS)
+		p.review(t, c, s)
 		decide(p, t, c, s)
 	}
 }

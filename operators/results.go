@@ -128,10 +128,10 @@ func (p *Program) Visit(t *engine.Turn, atMS int64) {
 	p.visitForecasts(t, c, s, atMS)
 	if p.isLook(t, s, atMS) {
 		p.lookNightly(t, s)
-		if !p.ignoredCustomer(t, c) {
-			s.idleMS = max(0, t.NowMS-c.lastMS)
-			p.review(t, c, s)
-		}
+	}
+	if p.nightly && !p.ignoredCustomer(t, c) {
+		s.idleMS = max(0, t.NowMS-c.lastMS)
+		p.review(t, c, s)
 	}
 }
 

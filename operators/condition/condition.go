@@ -49,6 +49,13 @@ type Condition struct {
 	truth  func(Vars) bool
 	number func(Vars) float64
 	names  []string
+	bounds []Bound
+}
+
+// Bound is a number that is written out and that something is compared with by its size.
+type Bound struct {
+	Name   string
+	Number float64
 }
 
 // Fault is what is wrong with an expression, and where: Offset counts characters from its beginning.
@@ -114,7 +121,7 @@ func compile(source string, names Names) (*Condition, node, int, error) {
 		return nil, node{}, 0, k.fault
 	}
 	slices.Sort(k.used)
-	return &Condition{source: source, names: slices.Compact(k.used)}, n, begin(tree.Node), nil
+	return &Condition{source: source, names: slices.Compact(k.used), bounds: k.bounds}, n, begin(tree.Node), nil
 }
 
 // begin is where a part begins: the parser places a name with dots at its last word.
@@ -134,6 +141,9 @@ func (c *Condition) Number(v Vars) float64 { return c.number(v) }
 // Names lists the names it asks for, ascending.
 func (c *Condition) Names() []string { return c.names }
 
+// Bounds lists the numbers that names are compared with by their size, in the order in which they are written.
+func (c *Condition) Bounds() []Bound { return c.bounds }
+
 // String is the expression as it was written.
 func (c *Condition) String() string { return c.source }
 
@@ -148,9 +158,10 @@ type node struct {
 }
 
 type compiler struct {
-	names Names
-	used  []string
-	fault *Fault
+	names  Names
+	used   []string
+	bounds []Bound
+	fault  *Fault
 }
 
 func (k *compiler) failf(at ast.Node, allowed, suggestion, found string, args ...any) node {

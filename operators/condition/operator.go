@@ -74,6 +74,8 @@ func (k *compiler) comparison(x *ast.BinaryNode, a, b node) node {
 	if k.fault != nil {
 		return a
 	}
+	k.bound(x.Left, b)
+	k.bound(x.Right, a)
 	l, r := a.number, b.number
 	var f func(Vars) bool
 	switch x.Operator {
@@ -87,6 +89,13 @@ func (k *compiler) comparison(x *ast.BinaryNode, a, b node) node {
 		f = func(v Vars) bool { return l(v) >= r(v) }
 	}
 	return node{kind: Truth, truth: f}
+}
+
+// bound notes that a name is compared with a number.
+func (k *compiler) bound(x ast.Node, n node) {
+	if path, ok := pathOf(x); ok && n.fixed {
+		k.bounds = append(k.bounds, Bound{strings.Join(path, "."), n.number(nil)})
+	}
 }
 
 func (k *compiler) arithmetic(x *ast.BinaryNode, a, b node) node {

@@ -86,6 +86,42 @@ func (s *Set) nextClosing(t *tier, g *ring, c *closing, watermarkMS int64) (atMS
 // Wants says whether events of a type count for anything.
 func (s *Set) Wants(t streams.Type) bool { return len(s.on[t].tiers) > 0 }
 
+// Leaves is when what an event of a type at a time has counted for in feature i counts no more, because time has passed: some sliding windows may see it a
+// twelfth of their size longer, so that a busy entity is not looked at for each of its events. ok is false where time changes nothing, or at no time of its own.
+func (s *Set) Leaves(i int, e streams.Type, ms int64) (atMS int64, ok bool) {
+	f := &s.features[i]
+	t := &s.tiers[f.tier]
+	switch {
+	case !s.counts(f, e):
+	case t.clock == clockSession:
+		return ms + t.resMS + 1, true
+	case f.span.kind == tumbling || f.span.kind == calendar:
+		return s.endOf(t, s.index(t, ms)), true
+	case f.span.kind == sliding && t.clock == clockTile:
+		n := f.span.sizeMS / t.resMS
+		step := max(1, n/12) * t.resMS
+		return -floorDiv(-(s.index(t, ms)+n)*t.resMS, step) * step, true
+	}
+	return 0, false
+}
+
+// Reaches is when the time since an event of a type at a time reaches a number, in the unit of feature i; up to a twelfth later, as with Leaves. ok
+// is false where the feature is no time since such an event.
+func (s *Set) Reaches(i int, number float64, e streams.Type, ms int64) (atMS int64, ok bool) {
+	f := &s.features[i]
+	after := number * f.unitMS
+	if f.agg != aggSince || len(f.def.Transform) > 0 || !s.counts(f, e) || !(after > 0 && after < 1<<52) {
+		return 0, false
+	}
+	step := max(60_000, int64(after)/12)
+	return -floorDiv(-(ms + int64(after) + 1), step) * step, true
+}
+
+// counts says whether events of a type may count for a feature.
+func (s *Set) counts(f *feature, e streams.Type) bool {
+	return slices.ContainsFunc(s.on[e].tiers, func(u update) bool { return u.tier == f.tier })
+}
+
 // Pending calls f with the times at which Due is to be called for a row whose windows were closed up to a time: for a row that was read back.
 func (s *Set) Pending(r *Row, closedMS int64, f func(atMS int64)) {
 	if r.tiers == nil {
