@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -94,7 +95,7 @@ func (c *cli) demo(ctx context.Context, f *demoFlags) (err error) {
 			return err
 		}
 		removeDir = func() error { return os.RemoveAll(dir) }
-	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+	} else if err := ownFolder(dir); err != nil {
 		return err
 	}
 	_, there := os.Stat(filepath.Join(dir, "state"))
@@ -120,6 +121,23 @@ func (c *cli) demo(ctx context.Context, f *demoFlags) (err error) {
 		return err
 	}
 	return d.play(ctx, kill)
+}
+
+// ownFolder makes the demo's folder, and refuses one that holds something else.
+func ownFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{"kafka", "nats", "state", "nudge.log"}, e.Name()) {
+			return usagef("--dir %s: the folder holds %s, which is not the demo's; name an empty one, or one of an earlier demo", dir, e.Name())
+		}
+	}
+	return nil
 }
 
 // logAside keeps the log off the screen: on a terminal it goes to a file.

@@ -104,6 +104,9 @@ func worldNames() string {
 
 // window is when the shop opens and closes; a zero end is never.
 func (f *simulateFlags) window(now time.Time) (from, to time.Time, err error) {
+	if f.span < 0 || f.events < 0 {
+		return from, to, usagef("--events %d, --for %v: want no negative number", f.events, f.span)
+	}
 	bounded := f.span > 0 || f.events > 0
 	if (f.fast || f.out != "") && !bounded {
 		return from, to, usagef("--fast and --out need an end: add --for or --events")

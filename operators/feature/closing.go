@@ -114,7 +114,7 @@ func (s *Set) Reaches(i int, number float64, e streams.Type, ms int64) (atMS int
 		return 0, false
 	}
 	step := max(60_000, int64(after)/12)
-	return -floorDiv(-(ms + int64(after) + 1), step) * step, true
+	return -floorDiv(-(ms+int64(after)+1), step) * step, true
 }
 
 // counts says whether events of a type may count for a feature.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +32,11 @@ func Open(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if len(cfg.Brokers) == 0 {
 		return nil, fmt.Errorf("streams/kafka: %w: no brokers; give at least one host:port", ErrConfig)
+	}
+	for _, broker := range cfg.Brokers {
+		if broker == "" || strings.ContainsAny(broker, " \t/,") {
+			return nil, fmt.Errorf("streams/kafka: %w: broker %q; want host:port", ErrConfig, broker)
+		}
 	}
 	mechanism, err := cfg.mechanism()
 	if err != nil {

@@ -115,6 +115,7 @@ func testSecurity(t *testing.T, s secured) {
 func TestOpenRefuses(t *testing.T) {
 	for name, cfg := range map[string]kafka.Config{
 		"no brokers":  {},
+		"broker":      {Brokers: []string{"http://localhost:9092"}},
 		"no password": {Brokers: []string{"localhost"}, SASL: kafka.SASL{Mechanism: kafka.Plain, User: "u"}},
 		"mechanism":   {Brokers: []string{"localhost"}, SASL: kafka.SASL{Mechanism: "gssapi", User: "u", Password: "p"}},
 	} {

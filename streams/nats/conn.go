@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,6 +72,11 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Conn, error) {
 	}
 	if cfg.URL == "" {
 		return nil, errors.New("streams/nats: connect: no URL; want nats://host:4222")
+	}
+	for _, url := range strings.Split(cfg.URL, ",") {
+		if scheme, _, ok := strings.Cut(strings.TrimSpace(url), "://"); ok && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme) {
+			return nil, fmt.Errorf("streams/nats: connect %s: unknown scheme %q; want nats, tls, ws or wss", redact(url), scheme)
+		}
 	}
 	if cfg.Name == "" {
 		cfg.Name = "nudge"

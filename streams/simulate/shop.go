@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Shop is the configuration of a World. Start from Default; every field means what it says, zero included.
@@ -119,11 +121,23 @@ func (s Shop) History(now time.Time, span time.Duration, events int, perSecond f
 	return s
 }
 
+// inWords writes the name of a field as people say it: EventsPerSecond as "events per second".
+func inWords(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		if i > 0 && unicode.IsUpper(r) && field[i-1] != '.' {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
 // Validate reports every fault of the configuration.
 func (s *Shop) Validate() error {
 	var faults []error
 	fault := func(field, want string, got any) {
-		faults = append(faults, fmt.Errorf("streams/simulate: %s: want %s, got %v", field, want, got))
+		faults = append(faults, fmt.Errorf("streams/simulate: %s: want %s, got %v", inWords(field), want, got))
 	}
 	if s.Shoppers < 1 || s.Shoppers > maxShoppers {
 		fault("Shoppers", fmt.Sprintf("1 to %d", maxShoppers), s.Shoppers)

@@ -371,7 +371,7 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("want an error")
 	}
-	for _, want := range []string{"Shoppers: want 1 to", "Items: want 12 to", "Late: want a share, 0 to 1, got NaN", "Currency: want three letters"} {
+	for _, want := range []string{"shoppers: want 1 to", "items: want 12 to", "late: want a share, 0 to 1, got NaN", "currency: want three letters"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
 		}
