@@ -86,7 +86,9 @@ func (a *aggregation) of(field bool, names ...string) int {
 		if a.fault == nil {
 			var f *Fault
 			errors.As(err, &f)
-			f.Key = a.key
+			if f.Key == "" {
+				f.Key = a.key
+			}
 			a.fault = f
 		}
 		return 0

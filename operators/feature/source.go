@@ -66,21 +66,6 @@ var fields = []field{
 // anyType stands for every event type.
 const anyType = "any"
 
-// term is one field of a filter: one of the texts, or within the bounds.
-type term struct {
-	field  *field
-	prop   string
-	texts  []string
-	bounds []bound
-}
-
-type bound struct {
-	op    string
-	limit int64 // millionths
-}
-
-var comparisons = []string{">=", "<=", ">", "<"}
-
 // parseSource reads "order.completed.value", or with wantField false "order.completed".
 func parseSource(names []string, wantField bool, filter map[string][]string) (*source, error) {
 	s := &source{}
@@ -110,9 +95,13 @@ func parseSource(names []string, wantField bool, filter map[string][]string) (*s
 	}
 	slices.Sort(s.custom)
 	for _, name := range slices.Sorted(maps.Keys(filter)) {
-		t, err := parseTerm(name, filter[name])
-		if err != nil {
-			return nil, err
+		t, fault := parseTerm(name, filter[name])
+		if fault == nil {
+			fault = s.matchable(&t)
+		}
+		if fault != nil {
+			fault.Key = "if." + name + fault.Key
+			return nil, fault
 		}
 		s.filter = append(s.filter, t)
 	}
@@ -167,34 +156,6 @@ func parseField(name string) (*field, string, error) {
 	return nil, "", &Fault{Found: found, Allowed: "want a field after the event type: " + strings.Join(names, ", ") + " or props.<name>", Near: names, Word: name}
 }
 
-func parseTerm(name string, values []string) (term, error) {
-	f, prop, err := parseField(name)
-	if err != nil {
-		return term{}, err
-	}
-	t := term{field: f, prop: prop}
-	for _, v := range values {
-		op := ""
-		for _, c := range comparisons {
-			if strings.HasPrefix(v, c) {
-				op = c
-				break
-			}
-		}
-		if op == "" {
-			t.texts = append(t.texts, v)
-			continue
-		}
-		limit, err := strconv.ParseFloat(strings.TrimSpace(v[len(op):]), 64)
-		if err != nil || limit > 1e9 || limit < -1e9 {
-			return term{}, &Fault{Found: strconv.Quote(v), Allowed: "want a comparison with a number, such as \">= 100\""}
-		}
-		t.bounds = append(t.bounds, bound{op, int64(float64(limit * streams.Micro))})
-	}
-	slices.Sort(t.texts)
-	return t, nil
-}
-
 // matches says whether an event is one of those that are counted, its lines aside.
 func (s *source) matches(e *streams.Event) bool {
 	if s.any || s.builtin&(1<<e.Type) != 0 && e.Type != streams.Custom {
@@ -205,37 +166,6 @@ func (s *source) matches(e *streams.Event) bool {
 
 // isNumber says whether the source has numbers; a prop may.
 func (s *source) isNumber() bool { return s.field == &propField || s.field.number != nil }
-
-// passes says whether the filter holds for an event and one of its lines, which is nil for none.
-func (s *source) passes(o *Observation, l *streams.Line) bool {
-	for i := range s.filter {
-		if t := &s.filter[i]; !t.holds(o, l) {
-			return false
-		}
-	}
-	return true
-}
-
-func (t *term) holds(o *Observation, l *streams.Line) bool {
-	if t.field.ofLine && l == nil {
-		return false
-	}
-	if len(t.bounds) > 0 {
-		n, ok := numberOf(t.field, t.prop, o, l)
-		if !ok {
-			return false
-		}
-		for _, b := range t.bounds {
-			if b.op == ">=" && n < b.limit || b.op == "<=" && n > b.limit || b.op == ">" && n <= b.limit || b.op == "<" && n >= b.limit {
-				return false
-			}
-		}
-		if len(t.texts) == 0 {
-			return true
-		}
-	}
-	return slices.Contains(t.texts, textOf(t.field, t.prop, o, l))
-}
 
 func numberOf(f *field, prop string, o *Observation, l *streams.Line) (int64, bool) {
 	if f == &propField {
