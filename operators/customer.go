@@ -32,6 +32,7 @@ type Customer struct {
 	searched        searched     // the last search
 	forecasts       []forecast   // by prediction ascending
 	tired           []tired      // items seen and not clicked, by (time, item) ascending
+	receipts        []receipt    // by (time, id) ascending: what a cancellation takes back of features that are not the customer's own
 }
 
 // newCustomer is one of whom nothing is known, with features of the sets.
@@ -70,6 +71,7 @@ type order struct {
 	id      uint64 // hash of props.order
 	atMS    int64
 	value   int64
+	pieces  int64
 	counted bool // as a purchase of its own and not one split in two
 }
 
@@ -250,26 +252,32 @@ func compareOrders(a, b *order) int {
 		return compare(a.id, b.id)
 	case a.value != b.value:
 		return compare(a.value, b.value)
+	case a.counted != b.counted:
+		return compare(bit(a.counted), bit(b.counted))
 	}
-	return compare(bit(a.counted), bit(b.counted))
+	return compare(a.pieces, b.pieces)
 }
 
-// takeBack undoes an order that is still remembered and says whether it was.
-func (c *Customer) takeBack(id uint64) bool {
+// takeBack undoes an order that is still remembered, or what is sent back of it.
+func (c *Customer) takeBack(b feature.Return) {
 	for i, o := range c.orders {
-		if o.id != id {
+		if o.id != b.Order || o.id == 0 {
 			continue
+		}
+		if !o.whole(&b) {
+			c.takeBackPart(i, &b)
+			return
 		}
 		c.orders = slices.Delete(c.orders, i, i+1)
 		c.bought = slices.DeleteFunc(c.bought, func(b seen) bool { return b.atMS == o.atMS })
 		c.spent = max(0, c.spent-o.value)
 		if !o.counted {
-			return true
+			return
 		}
 		p := &c.purchases
 		if p.Count--; p.Count <= 0 {
 			*p = models.Purchases{}
-			return true
+			return
 		}
 		if o.atMS == p.LastMS {
 			p.LastMS = p.FirstMS
@@ -277,9 +285,31 @@ func (c *Customer) takeBack(id uint64) bool {
 				p.LastMS = max(p.LastMS, left.atMS)
 			}
 		}
-		return true
+		return
 	}
-	return false
+}
+
+// whole says whether all that is left of an order is sent back: its value or, of a refund that says no value, its pieces.
+func (o *order) whole(b *feature.Return) bool {
+	switch {
+	case b.All:
+		return true
+	case b.HasLines && (!b.HasValue || o.value == 0):
+		return b.Pieces() >= o.pieces
+	}
+	return b.Value >= o.value
+}
+
+// takeBackPart takes the value and the items of a refund out of an order, which stays one.
+func (c *Customer) takeBackPart(i int, b *feature.Return) {
+	o := &c.orders[i]
+	value := min(b.Value, o.value)
+	o.value -= value
+	o.pieces = max(0, o.pieces-b.Pieces())
+	c.spent = max(0, c.spent-value)
+	c.bought = slices.DeleteFunc(c.bought, func(x seen) bool {
+		return x.atMS == o.atMS && slices.ContainsFunc(b.Lines, func(l streams.Line) bool { return hashItem(l.ID) == x.hash })
+	})
 }
 
 // mark returns what a decider remembers, made if need be. The pointer holds until the next call.

@@ -1,6 +1,8 @@
 package operators
 
 import (
+	"slices"
+
 	"nudge/models"
 )
 
@@ -23,6 +25,8 @@ const (
 	hasTired
 	hasForecasts
 	hasSearched
+	hasReceipts
+	hasPieces
 	allSections = 1<<iota - 1
 )
 
@@ -33,7 +37,8 @@ const customerVersion = 1
 func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
-		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0, len(c.searched.terms) > 0} {
+		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0, len(c.searched.terms) > 0, len(c.receipts) > 0,
+		slices.ContainsFunc(c.orders, func(o order) bool { return o.pieces > 0 })} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -127,6 +132,14 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 		w.uint(uint64(len(c.searched.terms)))
 		for _, t := range c.searched.terms {
 			w.fixed32(t)
+		}
+	}
+	if sections&hasReceipts != 0 {
+		c.appendReceipts(&w)
+	}
+	if sections&hasPieces != 0 { // of each of the orders
+		for _, o := range c.orders {
+			w.uint(uint64(o.pieces))
 		}
 	}
 	if sections&hasFeatures != 0 { // last: it takes the rest
@@ -266,6 +279,14 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 			c.searched.terms = append(c.searched.terms, t)
 		}
 	}
+	if sections&hasReceipts != 0 {
+		r.receipts(c, all)
+	}
+	if sections&hasPieces != 0 {
+		for i := range c.orders {
+			c.orders[i].pieces = int64(r.limited(1 << 62))
+		}
+	}
 	if sections&hasFeatures != 0 {
 		if layout := r.layout(all); r.err == nil {
 			row, err := sets.user.Decode(r.b, layout)
@@ -286,7 +307,7 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*(cap(c.cart)+cap(c.orders)) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize() + 4*cap(c.searched.terms)
+	n := 384 + 24*(cap(c.recent)+cap(c.bought)) + 32*cap(c.cart) + 40*cap(c.orders) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize() + c.receiptsSize() + 4*cap(c.searched.terms)
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

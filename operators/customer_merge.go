@@ -73,6 +73,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	c.mergeMembers(o)
 	c.mergeImpressions(o)
 	c.mergeForecasts(o)
+	c.mergeReceipts(o)
 	if x := o.searched; x.atMS > c.searched.atMS || x.atMS == c.searched.atMS && slices.Compare(x.terms, c.searched.terms) > 0 {
 		c.searched = searched{x.atMS, slices.Clone(x.terms)}
 	}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"nudge/models"
+	"nudge/operators/feature"
 )
 
 var smallLimits = Limits{History: 4, Cart: 3, Bought: 3}
@@ -29,7 +30,7 @@ func customers(t *rapid.T, label string) *Customer {
 		case 2:
 			c.take(hash, 2)
 		case 3:
-			c.addOrder(order{id: uint64(rapid.IntRange(1, 100).Draw(t, "order")), atMS: now, value: int64(hash) * 1e6})
+			c.addOrder(order{id: uint64(rapid.IntRange(1, 100).Draw(t, "order")), atMS: now, value: int64(hash) * 1e6, pieces: int64(hash % 3)})
 			c.bought = meet(c.bought, seen{hash: hash, atMS: now}, smallLimits.Bought)
 		case 4:
 			m := c.mark(uint32(hash))
@@ -66,7 +67,11 @@ func customers(t *rapid.T, label string) *Customer {
 			}
 			c.insertForecast(f)
 		case 9:
-			c.takeBack(uint64(rapid.IntRange(1, 100).Draw(t, "order")))
+			b := feature.Return{Order: uint64(rapid.IntRange(1, 100).Draw(t, "order"))}
+			if b.All = hash%2 == 0; !b.All {
+				b.Value, b.HasValue = int64(hash)*3e5, true
+			}
+			c.takeBack(b)
 		}
 		return n
 	}), 0, 30).Draw(t, label)
@@ -79,7 +84,8 @@ var noFeatures = func() *ownSets {
 	if err != nil {
 		panic(err)
 	}
-	return &ownSets{newOwnSet(s), newOwnSet(s), newOwnSet(s)}
+	x := newOwnSet(s)
+	return &ownSets{x, x, x, x, x}
 }()
 
 func (c *Customer) text() string { return fmt.Sprintf("%x", c.AppendBinary(nil)) }

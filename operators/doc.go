@@ -10,6 +10,7 @@
 //	facts.go, faults.go             what conditions may name; what is wrong with them
 //	features.go                     the features that a pipeline declares, and the layouts of their rows
 //	parts.go                        features per category and of the session
+//	receipts.go                     what orders counted for in features of items and of all together, so that it can be taken back
 //	shared.go, results.go           features of items and of all together; windows that are put out when they close
 //	fold.go                         an event's way through state, deciders and lessons
 //	recommend.go coupon.go churn.go the deciders

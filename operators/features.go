@@ -83,7 +83,8 @@ func (p *Program) addFeatures(results map[string]Results) error {
 		sets[entity] = s
 	}
 	p.features = sets[entityUser]
-	p.sets = &ownSets{newOwnSet(sets[entityUser]), newOwnSet(sets[entityCategory]), newOwnSet(sets[entitySession])}
+	p.sets = &ownSets{user: newOwnSet(sets[entityUser]), category: newOwnSet(sets[entityCategory]), session: newOwnSet(sets[entitySession]),
+		item: newOwnSet(sets[entityItem]), global: newOwnSet(sets[entityGlobal])}
 	var all []feature.Layout
 	for _, entity := range entities {
 		all = append(all, sets[entity].Layout())

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
-
 	"nudge/engine"
 	"nudge/models"
 	"nudge/operators/feature"
@@ -102,7 +100,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	p.sampleStandards(t, c, s)
 	p.lookNightly(t, s)
 	p.lookSoon(t)
-	p.noteShared(t, s)
+	p.noteShared(t, c, s)
 	on := &p.on[e.Type]
 	for _, d := range on.unless {
 		if d.unless.match(e) {
@@ -176,16 +174,14 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 		for i := range lines {
 			c.bought = meet(c.bought, seen{hash: hashItem(lines[i].ID), atMS: now, item: models.NoItem}, p.config.Limits.Bought)
 		}
-		if gap := c.addOrder(order{id: orderID(e), atMS: now, value: e.Value}); gap > 0 {
+		if gap := c.addOrder(order{id: orderID(e), atMS: now, value: e.Value, pieces: piecesOf(e)}); gap > 0 {
 			s.gaps = append(s.gaps, gap)
 		}
 	case streams.OrderCancelled, streams.OrderRefunded:
 		if e.Type == streams.OrderRefunded && p.learnsReturns {
 			s.noteSold(lines, false)
 		}
-		if id := orderID(e); id != 0 {
-			c.takeBack(id)
-		}
+		c.takeBack(feature.ReturnOf(e))
 	case streams.SearchPerformed:
 		if query, ok := e.Props.String("query"); ok && p.learnsContent && now >= c.searched.atMS {
 			c.searched = searched{now, wordsOf(query)}
@@ -254,12 +250,15 @@ func lineOf(l *streams.Line, atMS int64) cartLine {
 }
 
 // orderID is the hash of props.order, 0 if there is none.
-func orderID(e *streams.Event) uint64 {
-	id, ok := e.Props.String("order")
-	if !ok || id == "" {
-		return 0
+func orderID(e *streams.Event) uint64 { return feature.OrderID(e) }
+
+// piecesOf is the number of pieces of an order.
+func piecesOf(e *streams.Event) int64 {
+	n := int64(0)
+	for i := range e.Lines {
+		n += int64(e.Lines[i].Quantity)
 	}
-	return xxhash.Sum64String(id)
+	return n
 }
 
 // deciderOf is the name of the decider in a decision's id: the part before the last.

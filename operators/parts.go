@@ -6,6 +6,7 @@ import (
 
 	"nudge/engine"
 	"nudge/operators/feature"
+	"nudge/streams"
 )
 
 // ownSet is the compiled features of one entity, and the hash of the layout of its rows.
@@ -22,8 +23,8 @@ func newOwnSet(s *feature.Set) ownSet {
 	return x
 }
 
-// ownSets are the features of customers and of their parts.
-type ownSets struct{ user, category, session ownSet }
+// ownSets are the features of customers and of their parts, and those of what they share, of which customers keep receipts.
+type ownSets struct{ user, category, session, item, global ownSet }
 
 // parts are the features of parts of a customer.
 type parts struct {
@@ -49,11 +50,13 @@ func (p *Program) observeParts(t *engine.Turn, c *Customer, s *scratch) {
 		c.parts = &parts{}
 	}
 	e, o := t.Event, &s.observation
-	if x := &c.parts.session; p.sets.session.Len() > 0 && e.Session != "" {
+	x := &c.parts.session
+	reached := false
+	if p.sets.session.Len() > 0 && e.Session != "" {
 		if id := clipped(e.Session); x.key != id && (x.key == "" || t.NowMS >= x.atMS) {
 			*x = part{key: strings.Clone(id), atMS: t.NowMS}
 		}
-		if x.key == clipped(e.Session) {
+		if reached = x.key == clipped(e.Session); reached {
 			x.atMS = min(x.atMS, t.NowMS)
 			o.Line = -1
 			p.sets.session.Observe(&x.row, o)
@@ -63,11 +66,39 @@ func (p *Program) observeParts(t *engine.Turn, c *Customer, s *scratch) {
 		for i := range e.Lines {
 			if name := clipped(p.Category(e.Lines[i].ID)); name != "" {
 				o.Line = i
-				p.sets.category.Observe(&c.parts.category(name, t.NowMS).row, o)
+				row := &c.parts.category(name, t.NowMS).row
+				if sentBack(e) {
+					p.sets.category.Add(row, o)
+				} else {
+					p.sets.category.Observe(row, o)
+				}
 			}
 		}
 	}
+	if o.Line = -1; sentBack(e) {
+		p.takeBackParts(c.parts, o, reached)
+	}
 	p.countLate(t, o)
+}
+
+// sentBack says whether an event takes back an order or a part of it.
+func sentBack(e *streams.Event) bool {
+	return e.Type == streams.OrderCancelled || e.Type == streams.OrderRefunded
+}
+
+// takeBackParts takes an order out of the categories that it had, whether or not the event names its items, and out of the session, unless the event
+// is of it and has done so already.
+func (p *Program) takeBackParts(x *parts, o *feature.Observation, reached bool) {
+	b := feature.ReturnOf(o.Event)
+	if !reached {
+		p.sets.session.TakeBack(&x.session.row, &b, o)
+	}
+	b.OfLines = true
+	for i := range x.categories {
+		c := &x.categories[i]
+		b.Lines = linesOf(o.Event, func(l *streams.Line) bool { return clipped(p.Category(l.ID)) == c.key })
+		p.sets.category.TakeBack(&c.row, &b, o)
+	}
 }
 
 // category returns a category's part, made if need be; the one that was met longest ago makes room.

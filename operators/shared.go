@@ -36,6 +36,7 @@ type sharedFeatures struct {
 type note struct {
 	event               *streams.Event
 	timeMS, watermarkMS int64
+	back                []returned // of a cancellation or refund
 }
 
 func newShared(entity string, set *feature.Set, l *layouts, closedMS *int64) *sharedFeatures {
@@ -124,7 +125,7 @@ func (x *sharedFeatures) observe(t *engine.Turn, n *note, i uint32, line int, cl
 	}
 	r := x.at(i)
 	x.table.Touch(i)
-	x.set.Observe(r, o)
+	x.set.Add(r, o)
 	for _, atMS := range o.Visits {
 		x.visitAt(i, atMS)
 	}
@@ -177,10 +178,19 @@ func (p *Program) sharedCloser(t *engine.Turn, x *sharedFeatures, i uint32) *fea
 	return &c.Closer
 }
 
-// noteShared notes an event for Learn if it counts for what customers share.
-func (p *Program) noteShared(t *engine.Turn, s *scratch) {
-	if e := t.Event; p.items.set.Wants(e.Type) && len(e.Lines) > 0 || p.global.set.Wants(e.Type) {
-		s.notes = append(s.notes, note{e, t.NowMS, t.WatermarkMS})
+// noteShared notes an event for Learn if it counts for what customers share, or takes back what did.
+func (p *Program) noteShared(t *engine.Turn, c *Customer, s *scratch) {
+	e := t.Event
+	var back []returned
+	switch {
+	case p.items.set.NumOrderValues()+p.global.set.NumOrderValues() == 0:
+	case e.Type == streams.OrderCompleted:
+		p.keepReceipt(t, c, s)
+	case e.Type == streams.OrderCancelled || e.Type == streams.OrderRefunded:
+		back = p.takeReceipts(t, c, s)
+	}
+	if p.items.set.Wants(e.Type) && len(e.Lines) > 0 || p.global.set.Wants(e.Type) || back != nil {
+		s.notes = append(s.notes, note{e, t.NowMS, t.WatermarkMS, back})
 	}
 }
 
@@ -193,6 +203,9 @@ func (p *Program) learnShared(t *engine.Turn, scratches []any) {
 		s := x.(*scratch)
 		for i := range s.notes {
 			n := &s.notes[i]
+			for k := range n.back {
+				p.takeBack(&n.back[k])
+			}
 			if p.items.set.Wants(n.event.Type) {
 				for line := range n.event.Lines {
 					id := n.event.Lines[line].ID

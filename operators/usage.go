@@ -91,10 +91,23 @@ func (p *Program) Estimates() map[string]feature.Estimate {
 	out := map[string]feature.Estimate{}
 	for _, entity := range entities {
 		if set := p.set(entity); set.Len() > 0 {
-			out[entity] = set.Estimate()
+			x := set.Estimate()
+			if entity == entityUser {
+				x.MostBytes += p.mostReceipts()
+			}
+			out[entity] = x
 		}
 	}
 	return out
+}
+
+// mostReceipts is the most bytes that the receipts of a customer take in memory.
+func (p *Program) mostReceipts() int {
+	global, items := p.global.set.NumOrderValues(), p.items.set.NumOrderValues()
+	if global+items == 0 {
+		return 0
+	}
+	return keptOrders * (64 + 8*global + keptLines*(32+8*items)*int(bit(items > 0)))
 }
 
 // CountFeatures has the program count what its features are given; one worker may fold then.

@@ -160,7 +160,7 @@ func (s *Set) decode(b []byte) (Row, error) {
 		for range 2 * len(s.orders) {
 			p.values = append(p.values, d.varint())
 		}
-		if k := len(r.orders); k > 0 && comparePlaced(r.orders[k-1], p) >= 0 {
+		if k := len(r.orders); k > 0 && comparePlaced(&r.orders[k-1], &p) >= 0 {
 			return Row{}, errRow
 		}
 		r.orders = append(r.orders, p)
@@ -206,18 +206,8 @@ func (s *Set) adopt(other *Set, from *Row) Row {
 		}
 	}
 	for _, p := range from.orders {
-		q := placed{id: p.id, atMS: p.atMS}
-		for _, i := range s.orders {
-			n, sum := int64(0), int64(0)
-			for k, j := range other.orders {
-				if other.sources[j].key == s.sources[i].key {
-					n, sum = p.values[2*k], p.values[2*k+1]
-				}
-			}
-			q.values = append(q.values, n, sum)
-		}
-		if len(s.orders) > 0 {
-			r.insertOrder(q)
+		if values := s.adoptValues(other, p.values); s.counts(values) {
+			r.insertOrder(placed{p.id, p.atMS, values})
 		}
 	}
 	if r.Empty() {

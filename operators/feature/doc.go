@@ -13,18 +13,20 @@
 // that need the same thing share its column. A sliding window is the merge of the tiles it covers; its left edge moves in steps of
 // its tile, so 90 days cost an event no more than 5 minutes.
 //
-// There are only four types: Definition is what a pipeline says, Set what New makes of the definitions of one entity, Row what is
-// remembered of one such entity, Value what a feature says at a time.
+// There are only five types: Definition is what a pipeline says, Set what New makes of the definitions of one entity, Row what is
+// remembered of one such entity, Value what a feature says at a time, Return what of an order is sent back.
 //
 // Invariants:
 //
-//  1. A Row is a function of the set of events observed, whatever their order, as far as their tiles are kept. Counts, sums, minima and
-//     maxima are int64 (fields in millionths) and exact; sums saturate.
+//  1. A Row is a function of the set of events observed, whatever their order, as far as their tiles are kept, but for one: what takes an order
+//     back must come after it. Counts, sums, minima and maxima are int64 (fields in millionths) and exact; sums saturate.
 //  2. Merge is associative and commutative, and the empty Row is its identity.
 //  3. A Row is bounded: a tile goes when no window and no late event can reach it any more, by event time.
 //  4. The encoding is canonical. It names its layout, so that a changed pipeline keeps what both have and starts the rest empty.
 //  5. A window that closes is put out once. An event that comes after that is late: it still counts in tiles that are kept
 //     for other windows, and is counted as late.
+//  6. An order that is taken back leaves counts, sums and first and last times as if it had not been, a part of one its value and pieces; minima,
+//     maxima and sketches keep it. It is known of an entity's last 8 orders; rows that everybody shares know of none and are told (TakeBackOf).
 //
 // # Measured
 //

@@ -20,15 +20,6 @@ type ring struct {
 	sketches [][]byte
 }
 
-// placed is an order that can still be taken back, and what it counted for.
-type placed struct {
-	id     uint64
-	atMS   int64
-	values []int64 // count and sum for each source of Set.orders
-}
-
-const keptOrders = 8
-
 // Items says what the catalogue knows of an item.
 type Items interface {
 	Category(item string) string // "" if it is not known
@@ -82,31 +73,50 @@ func (t *tier) head() int {
 
 func (t *tier) stride() int { return t.head() + len(t.cells) }
 
-// Observe takes an event into the row.
+// Observe takes an event into the row. The row remembers what orders count for, and a cancellation or refund takes that back.
 func (s *Set) Observe(r *Row, o *Observation) {
-	p := &s.on[o.Event.Type]
-	counts := len(p.sources) > 0 && s.measure(p, o)
-	if counts {
-		if r.tiers == nil {
-			r.tiers = make([]ring, len(s.tiers))
-		}
-		for i := range p.tiers {
-			s.update(r, o, &p.tiers[i])
-		}
+	counts := s.Add(r, o)
+	if len(s.orders) == 0 {
+		return
 	}
-	if len(s.orders) > 0 {
-		switch o.Event.Type {
-		case streams.OrderCompleted:
-			if counts {
-				s.place(r, o)
-			}
-		case streams.OrderCancelled, streams.OrderRefunded:
-			s.takeBack(r, o)
+	switch o.Event.Type {
+	case streams.OrderCompleted:
+		if counts {
+			s.place(r, o)
 		}
+	case streams.OrderCancelled, streams.OrderRefunded:
+		back := ReturnOf(o.Event)
+		s.TakeBack(r, &back, o)
 	}
 }
 
-// measure evaluates the sources of a plan and says whether any has a value.
+// Add takes an event into the row, orders and what is sent back like any other, and says whether it counts for anything.
+func (s *Set) Add(r *Row, o *Observation) (counts bool) {
+	p := &s.on[o.Event.Type]
+	if len(p.sources) == 0 {
+		return false
+	}
+	counts = s.measure(p, o)
+	if s.counted != nil {
+		for _, i := range p.sources {
+			if o.measures[i].n > 0 {
+				s.counted[i]++
+			}
+		}
+	}
+	if !counts {
+		return false
+	}
+	if r.tiers == nil {
+		r.tiers = make([]ring, len(s.tiers))
+	}
+	for i := range p.tiers {
+		s.update(r, o, &p.tiers[i])
+	}
+	return true
+}
+
+// measure evaluates the sources of a plan and says whether any that a feature is taken of has a value.
 func (s *Set) measure(p *plan, o *Observation) (any bool) {
 	if len(o.measures) < len(s.sources) {
 		o.measures = make([]measure, len(s.sources))
@@ -121,7 +131,7 @@ func (s *Set) measure(p *plan, o *Observation) (any bool) {
 		}
 		if x.field == nil && x.filter == nil {
 			m.n = 1
-			any = true
+			any = any || i < s.declared
 			continue
 		}
 		x.each(o, func(n int64, _ *streams.Line) {
@@ -129,14 +139,7 @@ func (s *Set) measure(p *plan, o *Observation) (any bool) {
 			m.sum = add(m.sum, n)
 			m.min, m.max = min(m.min, n), max(m.max, n)
 		})
-		any = any || m.n > 0
-	}
-	if s.counted != nil {
-		for _, i := range p.sources {
-			if o.measures[i].n > 0 {
-				s.counted[i]++
-			}
-		}
+		any = any || m.n > 0 && i < s.declared
 	}
 	return any
 }
@@ -421,90 +424,6 @@ func mergeCells(t *tier, into, from []int64) {
 			into[j] = min(into[j], from[j])
 		case opMax, opLastMS:
 			into[j] = max(into[j], from[j])
-		}
-	}
-}
-
-// place remembers what an order counted for.
-func (s *Set) place(r *Row, o *Observation) {
-	id := orderOf(o.Event)
-	if id == 0 {
-		return
-	}
-	p := placed{id: id, atMS: o.TimeMS}
-	for _, i := range s.orders {
-		p.values = append(p.values, o.measures[i].n, o.measures[i].sum)
-	}
-	r.insertOrder(p)
-}
-
-func (r *Row) insertOrder(p placed) {
-	at, found := slices.BinarySearchFunc(r.orders, p, comparePlaced)
-	if found {
-		return
-	}
-	r.orders = slices.Insert(r.orders, at, p)
-	if len(r.orders) > keptOrders {
-		r.orders = slices.Delete(r.orders, 0, len(r.orders)-keptOrders)
-	}
-}
-
-func comparePlaced(a, b placed) int {
-	switch {
-	case a.atMS != b.atMS:
-		return compareInt(a.atMS, b.atMS)
-	case a.id < b.id:
-		return -1
-	case a.id > b.id:
-		return 1
-	}
-	return slices.Compare(a.values, b.values)
-}
-
-func compareInt(a, b int64) int {
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
-}
-
-func orderOf(e *streams.Event) uint64 {
-	id, ok := e.Props.String("order")
-	if !ok || id == "" {
-		return 0
-	}
-	return hashText(id)
-}
-
-// takeBack undoes what an order counted for, where its tiles are kept. Minima, maxima and sketches keep it: what they were
-// without it is not known.
-func (s *Set) takeBack(r *Row, o *Observation) {
-	id := orderOf(o.Event)
-	i := slices.IndexFunc(r.orders, func(p placed) bool { return p.id == id })
-	if id == 0 || i < 0 {
-		return
-	}
-	p := r.orders[i]
-	r.orders = slices.Delete(r.orders, i, i+1)
-	for _, u := range s.on[streams.OrderCompleted].tiers {
-		t, g := &s.tiers[u.tier], &r.tiers[u.tier]
-		at := s.find(t, g, p.atMS)
-		if at < 0 {
-			continue
-		}
-		cells := g.cells[at*t.stride()+t.head():]
-		for _, c := range u.cells {
-			k := slices.Index(s.orders, c.source)
-			switch {
-			case k < 0 || 2*k+1 >= len(p.values):
-			case c.op == opCount:
-				cells[c.col] -= p.values[2*k]
-			case c.op == opSum:
-				cells[c.col] = add(cells[c.col], -p.values[2*k+1])
-			}
 		}
 	}
 }

@@ -22,7 +22,10 @@ type Set struct {
 	zone     *time.Location
 	layout   Layout
 	counted  []int64 // events of each source, while somebody counts
-	orders   []int   // sources whose counts and sums an order taken back leaves again
+	declared int     // number of sources that features are taken of; those after them only say what an order had
+	orders   []int   // sources that an order taken back leaves again, then, if there are any, those of its value and pieces
+	value    int     // of orders: the order's value
+	pieces   int     // of orders: its pieces
 }
 
 // feature is one feature of a Set.
@@ -373,6 +376,7 @@ func (c *compiler) finish() {
 	for i := range s.closings {
 		s.closings[i].prepare(s)
 	}
+	c.orders()
 	for typ := streams.PageViewed; typ < streams.NumTypes; typ++ {
 		p := &s.on[typ]
 		has := make([]bool, len(s.sources))
@@ -397,13 +401,6 @@ func (c *compiler) finish() {
 			if len(u.cells)+len(u.sketches) > 0 {
 				p.tiers = append(p.tiers, u)
 			}
-		}
-	}
-	for _, i := range s.on[streams.OrderCompleted].sources {
-		if slices.ContainsFunc(s.tiers, func(t tier) bool {
-			return slices.ContainsFunc(t.cells, func(col column) bool { return col.source == i && (col.op == opCount || col.op == opSum) })
-		}) {
-			s.orders = append(s.orders, i)
 		}
 	}
 	s.layout = s.layoutOf()
