@@ -61,14 +61,22 @@ func check(d *decoder, c *Config) {
 
 // report takes down a fault at the value of a key, unless the key or one that the fault is because of has one already.
 func (k checker) report(key, found, allowed, suggestion string, because ...string) {
+	if k.follows(append(because, key)...) {
+		return
+	}
+	k.add(k.valuePlace(key), key, found, allowed, suggestion)
+}
+
+// follows says whether what is wrong with keys may follow from a fault that was reported of them, or of what is around or in them.
+func (k checker) follows(keys ...string) bool {
 	for bad := range k.spoilt {
-		for _, key := range append(because, key) {
+		for _, key := range keys {
 			if bad == key || inside(bad, key) || inside(key, bad) {
-				return
+				return true
 			}
 		}
 	}
-	k.add(k.valuePlace(key), key, found, allowed, suggestion)
+	return false
 }
 
 // inside says whether a key is one of those in another.

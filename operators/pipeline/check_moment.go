@@ -81,7 +81,7 @@ func (k checker) conditions(c *operators.Config) {
 		if list, _, ok := strings.Cut(f.Key, "["); ok && !k.given(f.Key) { // a list of one, written as the one
 			f.Key = list
 		}
-		if k.spoilt[f.Key] {
+		if k.follows(f.Key) {
 			continue
 		}
 		at := *k.valuePlace(f.Key)

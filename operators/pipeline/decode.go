@@ -80,8 +80,8 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key, allow string) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		if bare, ok := bareOf(v); ok && !isSection(node) {
-			d.value(node, bare, key, "")
+		if bare, allow, ok := bareOf(v); ok && !isSection(node) {
+			d.value(node, bare, key, allow)
 			return
 		}
 		d.structure(node, key, v)

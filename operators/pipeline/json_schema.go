@@ -117,8 +117,8 @@ func shapeOf(v reflect.Value, allow string) map[string]any {
 		return s
 	case reflect.Struct:
 		section := sectionOf(v)
-		if bare, ok := bareOf(v); ok {
-			return map[string]any{"anyOf": []any{shapeOf(bare, ""), section}}
+		if bare, allow, ok := bareOf(v); ok {
+			return map[string]any{"anyOf": []any{shapeOf(bare, allow), section}}
 		}
 		return section
 	}

@@ -53,14 +53,15 @@ func fieldsOf(vs ...reflect.Value) (fields []field, rest reflect.Value) {
 	return fields, rest
 }
 
-// bareOf returns the value that a section may be written as alone, if it has one.
-func bareOf(v reflect.Value) (reflect.Value, bool) {
+// bareOf returns the value that a section may be written as alone, if it has one, and what is allowed of it.
+func bareOf(v reflect.Value) (bare reflect.Value, allow string, ok bool) {
 	for i := range v.NumField() {
-		if _, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); options == "bare" {
-			return v.Field(i), true
+		tag := v.Type().Field(i).Tag
+		if _, options, _ := strings.Cut(tag.Get("yaml"), ","); options == "bare" {
+			return v.Field(i), tag.Get("allow"), true
 		}
 	}
-	return reflect.Value{}, false
+	return reflect.Value{}, "", false
 }
 
 func namesOf(fields []field) []string {
@@ -198,7 +199,7 @@ func describe(t reflect.Type) string {
 		if rest.IsValid() {
 			names = append(names, "...")
 		}
-		if bare, ok := bareOf(v); ok {
+		if bare, _, ok := bareOf(v); ok {
 			return describe(bare.Type()) + ", or keys with values (" + strings.Join(names, ", ") + ")"
 		}
 		return "keys with values (" + strings.Join(names, ", ") + ")"
