@@ -21,7 +21,7 @@ func (c *compiler) aggregate(f *feature, d *Definition) *Fault {
 		return &Fault{Found: found, Allowed: "want one of " + strings.Join(aggregates, ", ")}
 	}
 	key := given[0]
-	if fault := d.unused(key); fault != nil {
+	if fault := d.unused(); fault != nil {
 		return fault
 	}
 	a := &aggregation{c: c, f: f, d: d, key: key}
@@ -47,27 +47,60 @@ func (d *Definition) given() (keys []string) {
 	return keys
 }
 
-// unused finds a key that goes with another aggregate.
-func (d *Definition) unused(key string) *Fault {
-	for _, x := range []struct {
-		name string
-		used bool
-		with []string
-	}{
-		{"half_life", d.HalfLife != 0, []string{"decayed"}},
-		{"per", d.Per != 0, []string{"rate"}},
-		{"prior", d.Prior != nil, []string{"ratio"}},
-		{"window", len(d.Window.Sliding)+len(d.Window.Tumbling)+len(d.Window.Session)+len(d.Window.Calendar) > 0 && (key == "since" || key == "decayed"), nil},
-	} {
-		if x.used && !slices.Contains(x.with, key) {
-			allowed := "it goes with " + strings.Join(x.with, ", ") + "; remove it"
-			if x.with == nil {
-				allowed = key + " has no window; remove it"
-			}
-			return &Fault{Key: x.name, Found: "a key of another aggregate", Allowed: allowed}
+// companions are the keys of a definition that go with some aggregates only.
+var companions = []struct {
+	key  string
+	with []string
+}{
+	{"half_life", []string{"decayed"}},
+	{"per", []string{"rate"}},
+	{"prior", []string{"ratio"}},
+	{"k", []string{"topk", "sequence"}},
+	{"q", []string{"quantile"}},
+	{"unit", []string{"since", "frequency", "gap", "rfm"}},
+}
+
+// Unused lists what is wrong with keys that are given and do nothing for the definition's aggregate.
+func (d *Definition) Unused(isGiven func(key string) bool) (faults []Fault) {
+	aggregate := d.given()
+	if len(aggregate) != 1 {
+		return nil
+	}
+	for _, x := range companions {
+		switch {
+		case !isGiven(x.key):
+		case !slices.Contains(x.with, aggregate[0]):
+			faults = append(faults, Fault{Key: x.key, Found: "a key of another aggregate", Allowed: "it goes with " + strings.Join(x.with, ", ") + "; remove it"})
+		case aggregate[0] == "rfm" && d.RFM != "recency":
+			faults = append(faults, Fault{Key: x.key, Found: "a key that does nothing", Allowed: d.RFM + " is not a time; remove it"})
 		}
 	}
-	return nil
+	if (aggregate[0] == "since" || aggregate[0] == "decayed") && isGiven("window") {
+		faults = append(faults, Fault{Key: "window", Found: "a key of another aggregate", Allowed: aggregate[0] + " has no window; remove it"})
+	}
+	return faults
+}
+
+// unused finds a key that does nothing, as far as the definition alone can tell.
+func (d *Definition) unused() *Fault {
+	w := &d.Window
+	faults := d.Unused(func(key string) bool {
+		switch key {
+		case "half_life":
+			return d.HalfLife != 0
+		case "per":
+			return d.Per != 0
+		case "prior":
+			return d.Prior != nil
+		case "window":
+			return len(w.Sliding)+len(w.Tumbling)+len(w.Session)+len(w.Calendar) > 0
+		}
+		return false // k, q and unit have defaults
+	})
+	if len(faults) == 0 {
+		return nil
+	}
+	return &faults[0]
 }
 
 // aggregation is one definition being compiled.

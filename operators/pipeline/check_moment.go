@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,12 @@ func (k checker) isSection(key string) bool {
 
 // conditions checks expressions and references to audiences, when the rest of the sections can be read.
 func (k checker) conditions(c *operators.Config) {
+	for _, name := range slices.Sorted(maps.Keys(c.Features)) {
+		d, key := c.Features[name], "features."+name
+		for _, f := range d.Unused(func(of string) bool { return k.given(join(key, of)) }) {
+			k.name(join(key, f.Key), f.Found, f.Allowed, "")
+		}
+	}
 	for _, f := range c.Faults() {
 		if list, _, ok := strings.Cut(f.Key, "["); ok && !k.given(f.Key) { // a list of one, written as the one
 			f.Key = list
