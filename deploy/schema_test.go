@@ -83,7 +83,7 @@ func TestPipelineSchema(t *testing.T) {
 		t.Errorf("only %d pipelines were checked", checked)
 	}
 	for _, bad := range []string{"app_missing", "app_misspelt", "bare", "bytes_bad_unit", "bytes_without_unit", "duration_bad_unit", "duration_negative", "duration_without_unit", "enum",
-		"enum_in_list", "enum_unlike", "out_of_range_float", "out_of_range_high", "out_of_range_low", "secret_inline", "unknown_key", "unknown_key_in_flow",
+		"enum_in_list", "enum_unlike", "feature_names", "out_of_range_float", "out_of_range_high", "out_of_range_low", "secret_inline", "unknown_key", "unknown_key_in_flow",
 		"unknown_key_inside", "version_missing", "when_missing", "wrong_type_list_for_text", "wrong_type_section", "wrong_type_text"} {
 		if validate("../operators/pipeline/testdata/"+bad+".bad.yaml") == nil {
 			t.Errorf("the schema takes %s", bad)

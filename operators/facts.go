@@ -150,14 +150,22 @@ var customerFields = []field{
 type names struct {
 	program *Program
 	scope   scope
+	broken  []string // features that are at fault
+	asked   bool     // for one of those
 }
 
-func (p *Program) names(s scope) *names { return &names{p, s} }
+func (p *Program) names(s scope) *names { return &names{program: p, scope: s} }
 
 func splitName(name string) []string { return strings.Split(name, ".") }
 
 // Name implements condition.Names.
 func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
+	slot, kind, ok = n.find(path)
+	n.asked = n.asked || !ok && isBroken(strings.Join(path, "."), n.broken)
+	return slot, kind, ok
+}
+
+func (n *names) find(path []string) (slot int, kind condition.Kind, ok bool) {
 	p := n.program
 	if len(path) == 3 && path[0] == "event" && path[1] == "props" && n.scope&scopeThis != 0 {
 		return slotOf(slotProp, intern(&p.props, path[2])), condition.Loose, true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -98,22 +99,39 @@ func (p *Program) addFeatures(results map[string]Results) error {
 	return nil
 }
 
+// featureName is what a feature may be called after its entity, so that conditions, outputs and subjects can name it.
+var featureName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
+
+// FeaturePattern is what the keys of the section features look like, for the JSON Schema.
+var FeaturePattern = "^(" + strings.Join(entities, "|") + ")\\." + strings.TrimPrefix(featureName.String(), "^")
+
+var unfitting = regexp.MustCompile(`[^a-z0-9_]+`)
+
 // featureFaults lists what is wrong with the definitions, one fault for each at most.
 func featureFaults(defs map[string]feature.Definition) (faults []ConfigFault) {
 	for _, name := range slices.Sorted(maps.Keys(defs)) {
-		key := "features." + name
+		add := func(key string, f condition.Fault) {
+			faults = append(faults, ConfigFault{Key: "features." + name + key, Fault: f, feature: name})
+		}
 		entity, own := splitFeature(name)
 		switch {
 		case entity == "" || own == "" || strings.Contains(own, "."):
-			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "want user.<name>, user_category.<name>, session.<name>, item.<name> or global.<name>, such as user.views_1h"}})
+			add("", condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "want user.<name>, user_category.<name>, session.<name>, item.<name> or global.<name>, such as user.views_1h"})
+			continue
+		case !featureName.MatchString(own):
+			f := condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "a name is a small letter and up to 47 more small letters, digits and _: conditions could not name this one"}
+			if fit := strings.Trim(unfitting.ReplaceAllString(strings.ToLower(own), "_"), "_"); featureName.MatchString(fit) {
+				f.Suggestion = entity + "." + fit
+			}
+			add("", f)
 			continue
 		case entity == entityItem && slices.ContainsFunc(itemFields, func(f field) bool { return f.name == own }):
-			faults = append(faults, ConfigFault{key, condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "the catalogue has that name; rename the feature"}})
+			add("", condition.Fault{Found: fmt.Sprintf("%q", name), Allowed: "the catalogue has that name; rename the feature"})
 			continue
 		}
 		for i, x := range defs[name].Transform {
 			if x.Standardise && entity != entityUser {
-				faults = append(faults, ConfigFault{fmt.Sprintf("%s.transform[%d]", key, i), condition.Fault{Found: "standardise of a feature of " + entity, Allowed: "it goes with features of user"}})
+				add(fmt.Sprintf(".transform[%d]", i), condition.Fault{Found: "standardise of a feature of " + entity, Allowed: "it goes with features of user"})
 			}
 		}
 		_, err := feature.New(map[string]feature.Definition{"": defs[name]}, nil, time.UTC)
@@ -122,7 +140,7 @@ func featureFaults(defs map[string]feature.Definition) (faults []ConfigFault) {
 			if near := closest(f.Word, f.Near); f.Suggestion == "" && f.Word != "" && len(near) > 0 {
 				f.Suggestion = near[0]
 			}
-			faults = append(faults, ConfigFault{key + f.Key, condition.Fault{Found: f.Found, Allowed: f.Allowed, Suggestion: f.Suggestion}})
+			add(f.Key, condition.Fault{Found: f.Found, Allowed: f.Allowed, Suggestion: f.Suggestion})
 		}
 	}
 	return faults

@@ -36,33 +36,36 @@ func (r *Results) places() (to []string) {
 }
 
 // resultFaults lists what is wrong with the streams of closed windows.
-func (c *Config) resultFaults() (faults []ConfigFault) {
+func (c *Config) resultFaults(broken []string) (faults []ConfigFault) {
 	for _, name := range slices.Sorted(maps.Keys(c.Results)) {
 		r, key := c.Results[name], "outputs.features."+name
 		switch to := r.places(); {
 		case len(to) == 0:
-			faults = append(faults, ConfigFault{key, condition.Fault{Found: "no place to go to", Allowed: "want one of {kafka: TOPIC}, {nats: true}, {files: FOLDER}"}})
+			faults = append(faults, ConfigFault{Key: key, Fault: condition.Fault{Found: "no place to go to", Allowed: "want one of {kafka: TOPIC}, {nats: true}, {files: FOLDER}"}})
 		case len(to) > 1:
-			faults = append(faults, ConfigFault{key, condition.Fault{Found: "several places at once: " + strings.Join(to, ", "), Allowed: "want one; declare a second output for the other"}})
+			faults = append(faults, ConfigFault{Key: key, Fault: condition.Fault{Found: "several places at once: " + strings.Join(to, ", "), Allowed: "want one; declare a second output for the other"}})
 		}
 		declared := slices.Sorted(maps.Keys(c.Features))
 		for i, of := range r.Of {
 			at := fmt.Sprintf("%s.of[%d]", key, i)
+			if isBroken(of, broken) {
+				continue
+			}
 			entity, own := splitFeature(of)
 			_, fault := feature.New(ownFeatures(entity, c.Features), []feature.Output{{Name: name, Features: []string{own}}}, nil)
 			f, wrong := fault.(*feature.Fault)
 			first, _ := splitFeature(r.Of[0])
 			switch {
 			case entity == "":
-				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want the name of a feature, such as user.views", Suggestion: nearest(of, declared)}})
+				faults = append(faults, ConfigFault{Key: at, Fault: condition.Fault{Found: strconv.Quote(of), Allowed: "want the name of a feature, such as user.views", Suggestion: nearest(of, declared)}})
 			case entity == entityCategory || entity == entitySession:
-				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want features of user, item or global"}})
+				faults = append(faults, ConfigFault{Key: at, Fault: condition.Fault{Found: strconv.Quote(of), Allowed: "want features of user, item or global"}})
 			case first != "" && entity != first:
-				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of) + " beside " + strconv.Quote(r.Of[0]), Allowed: "want features of one entity; declare another output for the others"}})
+				faults = append(faults, ConfigFault{Key: at, Fault: condition.Fault{Found: strconv.Quote(of) + " beside " + strconv.Quote(r.Of[0]), Allowed: "want features of one entity; declare another output for the others"}})
 			case wrong && f.Word != "":
-				faults = append(faults, ConfigFault{at, condition.Fault{Found: strconv.Quote(of), Allowed: "want a feature that is declared under features", Suggestion: nearest(of, declared)}})
+				faults = append(faults, ConfigFault{Key: at, Fault: condition.Fault{Found: strconv.Quote(of), Allowed: "want a feature that is declared under features", Suggestion: nearest(of, declared)}})
 			case wrong:
-				faults = append(faults, ConfigFault{at, condition.Fault{Found: strings.Replace(f.Found, `"`, `"`+entity+".", 1), Allowed: f.Allowed}})
+				faults = append(faults, ConfigFault{Key: at, Fault: condition.Fault{Found: strings.Replace(f.Found, `"`, `"`+entity+".", 1), Allowed: f.Allowed}})
 			}
 		}
 	}

@@ -84,7 +84,13 @@ func (k checker) conditions(c *operators.Config) {
 			k.name(join(key, f.Key), f.Found, f.Allowed, "")
 		}
 	}
-	for _, f := range c.Faults() {
+	var broken []string
+	for name := range c.Features {
+		if k.follows("features." + name) {
+			broken = append(broken, name)
+		}
+	}
+	for _, f := range c.Faults(broken...) {
 		if list, _, ok := strings.Cut(f.Key, "["); ok && !k.given(f.Key) { // a list of one, written as the one
 			f.Key = list
 		}

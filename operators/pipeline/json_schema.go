@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"nudge/operators"
+	"nudge/operators/feature"
 )
 
 // JSONSchema describes pipeline files as a JSON Schema (draft-07), for editors and for checks elsewhere. It comes from the structs and tags that
@@ -23,7 +24,6 @@ const (
 	ratePattern     = `^[0-9]+ per ([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$`
 	dayPattern      = `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 	bytesPattern    = `^[0-9.]+ ?(KiB|MiB|GiB|TiB|KB|MB|GB|TB|B)$`
-	nameKeyPattern  = `^[a-z][a-z0-9_.]*$`
 )
 
 // schemaOf describes what a value may be written as. The value holds the default.
@@ -111,8 +111,12 @@ func shapeOf(v reflect.Value, allow string) map[string]any {
 			d.SetDefaults()
 		}
 		s := map[string]any{"type": []string{"object", "null"}, "additionalProperties": shapeOf(fresh.Elem(), allow)}
-		if elem != reflect.TypeFor[operators.Decimal]() { // whose keys are currencies
-			s["propertyNames"] = text(nameKeyPattern)
+		switch {
+		case elem == reflect.TypeFor[feature.Definition]():
+			s["propertyNames"] = text(operators.FeaturePattern)
+		case elem == reflect.TypeFor[operators.Decimal](), elem.Kind() == reflect.Slice: // whose keys are currencies, or fields
+		default:
+			s["propertyNames"] = text(namePattern.String())
 		}
 		return s
 	case reflect.Struct:
