@@ -124,10 +124,12 @@ func planFeatures(old, now *Config) (changes []Change, err error) {
 		for i := range after.Len() {
 			c := Change{What: PlanKept, Key: "features." + entity + "." + after.Name(i)}
 			kept, warmMS := after.Origin(i, before)
-			_, named := before.Find(after.Name(i))
+			was, named := before.Find(after.Name(i))
 			switch {
 			case kept && warmMS > 0:
 				c.What, c.Why = PlanChanged, "its tiles are kept; it covers its longer window after another "+Duration(warmMS*int64(time.Millisecond)).String()
+			case kept && named && len(after.Differs(i, before, was)) > 0:
+				c.What, c.Why = PlanChanged, strings.Join(after.Differs(i, before, was), ", ")+": another value of what is kept"
 			case kept && !named:
 				c.What, c.Why = PlanNew, "all that it needs is there: warm at once"
 			case !kept && named:

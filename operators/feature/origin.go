@@ -1,6 +1,11 @@
 package feature
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+)
 
 // Never says that a feature counts from the change on only: it has no window that time would fill.
 const Never = math.MaxInt64
@@ -46,4 +51,28 @@ func (f *feature) fills() int64 {
 		return day
 	}
 	return f.span.sizeMS
+}
+
+// Differs says in what feature i makes another value of the same columns than feature j of another set: each key with what it was and is.
+func (s *Set) Differs(i int, old *Set, j int) (keys []string) {
+	a, b := old.features[j].def, s.features[i].def
+	note := func(key string, was, is any) {
+		if !reflect.DeepEqual(was, is) {
+			keys = append(keys, fmt.Sprintf("%s %v to %v", key, was, is))
+		}
+	}
+	aggregate := func(d *Definition) string { return strings.Join(d.given(), ", ") + strings.TrimRight(" "+d.RFM, " ") }
+	if was, is := aggregate(a), aggregate(b); was != is {
+		keys = append(keys, was+" to "+is)
+	}
+	note("window", old.features[j].span.label, s.features[i].span.label)
+	note("per", a.Per, b.Per)
+	note("unit", a.Unit, b.Unit)
+	note("k", a.K, b.K)
+	note("q", a.Q, b.Q)
+	note("prior", a.Prior, b.Prior)
+	if !reflect.DeepEqual(a.Transform, b.Transform) {
+		keys = append(keys, "transform")
+	}
+	return keys
 }
