@@ -154,10 +154,16 @@ func (x *sharedFeatures) close(p *Program, t *engine.Turn, upToMS int64) {
 	}
 }
 
-// flush puts out the windows that are open.
+// flush puts out the windows that are open, of rows that wait for one to close: one that was flushed before is not put out again, whatever came
+// into it since, as it is with customers.
 func (x *sharedFeatures) flush(p *Program, t *engine.Turn) {
-	for i := range x.rows {
-		x.set.Flush(&x.rows[i], t.WatermarkMS, p.sharedCloser(t, x, uint32(i)))
+	var waiting []uint32
+	for _, atMS := range x.times {
+		waiting = append(waiting, x.pending[atMS]...)
+	}
+	slices.Sort(waiting)
+	for _, i := range slices.Compact(waiting) {
+		x.set.Flush(&x.rows[i], t.WatermarkMS, p.sharedCloser(t, x, i))
 	}
 	clear(x.pending)
 	x.times = x.times[:0]
