@@ -126,6 +126,9 @@ func (g *Graft) Customer(into, from engine.State) {
 	for _, x := range o.traits { // those that only the new pipeline asks for
 		c.setTrait(x.name, x.value, x.atMS)
 	}
+	if g.features[entityItem].Orders() || g.features[entityGlobal].Orders() {
+		c.receipts = o.receipts
+	}
 	if g.facts {
 		c.recent, c.bought, c.cart, c.orders, c.searched = o.recent, o.bought, o.cart, o.orders, o.searched
 		c.purchases, c.spent, c.ratings, c.reviews = o.purchases, o.spent, o.ratings, o.reviews

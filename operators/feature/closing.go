@@ -92,7 +92,7 @@ func (s *Set) Leaves(i int, e streams.Type, ms int64) (atMS int64, ok bool) {
 	f := &s.features[i]
 	t := &s.tiers[f.tier]
 	switch {
-	case !s.counts(f, e):
+	case !s.observes(f, e):
 	case t.clock == clockSession:
 		return ms + t.resMS + 1, true
 	case f.span.kind == tumbling || f.span.kind == calendar:
@@ -110,15 +110,15 @@ func (s *Set) Leaves(i int, e streams.Type, ms int64) (atMS int64, ok bool) {
 func (s *Set) Reaches(i int, number float64, e streams.Type, ms int64) (atMS int64, ok bool) {
 	f := &s.features[i]
 	after := number * f.unitMS
-	if f.agg != aggSince || len(f.def.Transform) > 0 || !s.counts(f, e) || !(after > 0 && after < 1<<52) {
+	if f.agg != aggSince || len(f.def.Transform) > 0 || !s.observes(f, e) || !(after > 0 && after < 1<<52) {
 		return 0, false
 	}
 	step := max(60_000, int64(after)/12)
 	return -floorDiv(-(ms+int64(after)+1), step) * step, true
 }
 
-// counts says whether events of a type may count for a feature.
-func (s *Set) counts(f *feature, e streams.Type) bool {
+// observes says whether events of a type may count for a feature.
+func (s *Set) observes(f *feature, e streams.Type) bool {
 	return slices.ContainsFunc(s.on[e].tiers, func(u update) bool { return u.tier == f.tier })
 }
 

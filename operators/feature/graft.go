@@ -55,6 +55,9 @@ func lacking(ours, theirs []column) (cols []int) {
 	return cols
 }
 
+// Orders says whether what orders counted for is among what is lacking.
+func (g *Graft) Orders() bool { return g != nil && g.orders }
+
 // Take completes a row. from is of no use any more.
 func (g *Graft) Take(into, from *Row) {
 	if from.tiers != nil {
