@@ -562,6 +562,11 @@ func TestEventsAreTheContract(t *testing.T) {
 			if f := d.Decode(&streams.Record{Value: example}, &e); f != nil {
 				t.Errorf("%s\nis no event: %v", example, f)
 			}
+		case "request":
+			var e streams.Event
+			if f := streams.NewDecoder(streams.Native).DecodeRequest(example, 0, &e); f != nil {
+				t.Errorf("%s\nis no request: %v", example, f)
+			}
 		case "decision":
 			d, err := streams.ParseDecision(example)
 			if err != nil {

@@ -47,12 +47,14 @@ type ModelVersion struct {
 	Version string `json:"version"`
 }
 
-// Cause is what a decision was taken on: the record at a position, or a timer.
+// Cause is what a decision was taken on: the record at a position, a timer, or a request that came on NATS.
 type Cause struct {
 	Topic     string `json:"topic,omitempty"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 	Event     string `json:"event,omitempty"`
+
+	Request string `json:"request,omitempty"` // id of the request, as its sender gave it
 
 	Timer   string `json:"timer,omitempty"`
 	AtMS    int64  `json:"at,omitempty"`

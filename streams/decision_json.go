@@ -243,6 +243,10 @@ func appendCause(b []byte, c *Cause) []byte {
 		b = append(b, '"')
 		return appendOptional(b, `,"armed_by":`, c.ArmedBy)
 	}
+	if c.Request != "" {
+		b = append(b, `"request":`...)
+		return AppendJSONString(b, c.Request)
+	}
 	b = append(b, `"topic":`...)
 	b = AppendJSONString(b, c.Topic)
 	b = append(b, `,"partition":`...)
@@ -281,6 +285,7 @@ type decisionWire struct {
 		Partition int32    `json:"partition"`
 		Offset    int64    `json:"offset"`
 		Event     string   `json:"event"`
+		Request   string   `json:"request"`
 		Timer     string   `json:"timer"`
 		At        wireTime `json:"at"`
 		ArmedBy   string   `json:"armed_by"`
@@ -319,7 +324,7 @@ func ParseDecision(b []byte) (*Decision, error) {
 	d := &Decision{ID: w.ID, Kind: w.Kind, Name: w.Name, Action: w.Action, User: w.User, TimeMS: int64(w.Time), ExpiresMS: int64(w.Expires),
 		Items: w.Items, Offer: w.Offer, Alert: w.Alert, Propensity: w.Propensity, Explored: w.Explored, Experiment: w.Experiment,
 		Reasons: w.Reasons, Features: features, Model: w.Model, Policy: w.Policy,
-		Cause: Cause{Topic: w.Cause.Topic, Partition: w.Cause.Partition, Offset: w.Cause.Offset, Event: w.Cause.Event,
+		Cause: Cause{Topic: w.Cause.Topic, Partition: w.Cause.Partition, Offset: w.Cause.Offset, Event: w.Cause.Event, Request: w.Cause.Request,
 			Timer: w.Cause.Timer, AtMS: int64(w.Cause.At), ArmedBy: w.Cause.ArmedBy}}
 	if w.User == "" && w.Anon != "" {
 		d.User, d.Anonymous = w.Anon, true

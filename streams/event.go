@@ -22,6 +22,7 @@ const (
 	WishlistRemoved
 	CouponApplied
 	CouponDenied
+	DecisionRequested
 	DecisionShown
 	DecisionClicked
 	DecisionRedeemed

@@ -115,6 +115,9 @@ func (c *Cause) words(e *explainer) string {
 		}
 		return s
 	}
+	if c.Request != "" {
+		return e.say("the request ", "请求 ") + c.Request
+	}
 	s := Position{Topic: c.Topic, Partition: c.Partition, Offset: c.Offset}.String()
 	if c.Event != "" {
 		s += e.say(", event ", "，事件 ") + c.Event

@@ -111,10 +111,11 @@ const (
 	propPurpose
 	propStatus
 	propDwell
+	propName
 	numProps
 )
 
-var propNames = [numProps]string{"list", "query", "order", "coupon", "text", "rating", "lang", "channel", "resolved", "purpose", "status", "dwell_ms"}
+var propNames = [numProps]string{"list", "query", "order", "coupon", "text", "rating", "lang", "channel", "resolved", "purpose", "status", "dwell_ms", "name"}
 
 func propOf(key string) (prop, bool) {
 	switch key {
@@ -142,6 +143,8 @@ func propOf(key string) (prop, bool) {
 		return propStatus, true
 	case "dwell_ms":
 		return propDwell, true
+	case "name":
+		return propName, true
 	}
 	return 0, false
 }
@@ -201,6 +204,7 @@ var rules = [NumTypes]rule{
 	CouponApplied:   {props: []propRule{{prop: propCoupon, form: formID}}},
 	CouponDenied:    {props: []propRule{{prop: propCoupon, form: formID}}},
 
+	DecisionRequested: {props: []propRule{{propName, formID, true}}},
 	DecisionShown:     {needs: needDecision},
 	DecisionClicked:   {needs: needDecision},
 	DecisionRedeemed:  {needs: needDecision},

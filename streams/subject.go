@@ -3,6 +3,7 @@ package streams
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -127,6 +128,42 @@ func AppendTimerDecisionID(dst []byte, app, generation, customer string, atMS in
 // TimerDecisionID is AppendTimerDecisionID as a string.
 func TimerDecisionID(app, generation, customer string, atMS int64, name string, ordinal int) string {
 	return string(AppendTimerDecisionID(make([]byte, 0, 96), app, generation, customer, atMS, name, ordinal))
+}
+
+// maxRequestToken bounds what an id holds of a request's id, so that an event can name the decision.
+const maxRequestToken = 128
+
+// RequestCause is the part of an id that says which request a decision was taken on, the same however often it is made: a function of the
+// customer (marked, where a known and an anonymous one may be equal) and of the id that it was made with, request-R-1~5f1c0e8a9b7d6c3e. '~' is
+// legal in no topic, so no position is written alike. Of an id that would be too long it holds the hash.
+func RequestCause(customer, id string) string {
+	dst := EncodeToken(append(make([]byte, 0, 64), requestPrefix...), id)
+	if len(dst) > len(requestPrefix)+maxRequestToken {
+		dst = appendHex64(append(dst[:len(requestPrefix)], '~'), xxhash.Sum64String(id))
+	}
+	return string(appendHex64(append(dst, '~'), xxhash.Sum64String(customer)))
+}
+
+const requestPrefix = "request-"
+
+// AppendRequestDecisionID appends the id of a decision caused by a request: shop.request-R-1~5f1c0e8a9b7d6c3e.home.0.
+func AppendRequestDecisionID(dst []byte, app, generation, cause, name string, ordinal int) []byte {
+	return appendTail(append(appendApp(dst, app, generation), cause...), name, ordinal)
+}
+
+// RequestDecisionID is AppendRequestDecisionID as a string.
+func RequestDecisionID(app, generation, cause, name string, ordinal int) string {
+	return string(AppendRequestDecisionID(make([]byte, 0, 96), app, generation, cause, name, ordinal))
+}
+
+// RequestOf is the cause in the id of a decision that a request has caused, "" for any other id.
+func RequestOf(id string) string {
+	_, rest, _ := strings.Cut(id, ".")
+	cause, _, _ := strings.Cut(rest, ".")
+	if strings.HasPrefix(cause, requestPrefix) && strings.IndexByte(cause, '~') > 0 {
+		return cause
+	}
+	return ""
 }
 
 // DeadID returns the id of the dead letter of the record at pos: shop.dead.clickstream-3-81273.

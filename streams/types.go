@@ -20,6 +20,7 @@ var typeNames = [NumTypes]string{
 	WishlistRemoved:     "wishlist.removed",
 	CouponApplied:       "coupon.applied",
 	CouponDenied:        "coupon.denied",
+	DecisionRequested:   "decision.requested",
 	DecisionShown:       "decision.shown",
 	DecisionClicked:     "decision.clicked",
 	DecisionRedeemed:    "decision.redeemed",
@@ -95,6 +96,8 @@ func ParseType(name string) Type {
 		return CouponApplied
 	case "coupon.denied":
 		return CouponDenied
+	case "decision.requested":
+		return DecisionRequested
 	case "decision.shown":
 		return DecisionShown
 	case "decision.clicked":

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -279,9 +281,29 @@ func service(t *testing.T, url string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	const sides = 3
+	var met sync.WaitGroup
+	met.Add(sides)
+	if err := svc.HandleMany("decide", sides, func(_ string, data []byte) ([]byte, error) {
+		met.Done()
+		met.Wait() // until all are being answered
+		return data, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := node.nc.FlushWithContext(ctx); err != nil {
 		t.Fatal(err)
 	}
+	var asked sync.WaitGroup
+	for side := range sides {
+		asked.Go(func() {
+			want := strconv.Itoa(side)
+			if got, err := asker.Request(ctx, APIGroup(app)+".decide", []byte(want)); string(got) != want || err != nil {
+				t.Errorf("answered %q (%v), want %s", got, err, want)
+			}
+		})
+	}
+	asked.Wait()
 	if got, err := asker.Request(ctx, subject, []byte("you")); string(got) != "hello you" || err != nil {
 		t.Errorf("answered %q (%v), want hello you", got, err)
 	}

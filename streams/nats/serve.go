@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	client "github.com/nats-io/nats.go"
@@ -15,7 +16,7 @@ import (
 // ErrNobody says that no running node answers requests of the app.
 var ErrNobody = errors.New("no running node answers")
 
-// Handler answers a request. It is called from several goroutines, one per endpoint.
+// Handler answers a request. It is called from several goroutines: one per endpoint, or as many as HandleMany was told.
 type Handler func(subject string, data []byte) ([]byte, error)
 
 // Service answers requests of one app: a NATS micro service, so that `nats micro` lists it.
@@ -24,6 +25,10 @@ type Service struct {
 	app   string
 	svc   micro.Service
 	group micro.Group
+
+	mu       sync.Mutex
+	stopping bool
+	many     sync.WaitGroup // requests that HandleMany answers
 }
 
 // Serve starts the service of the app in the group nudge.<app>.api. It has no endpoints yet. version is nudge's own, in
@@ -43,28 +48,57 @@ func (c *Conn) Serve(app, version string) (*Service, error) {
 // APIGroup is the subject that the endpoints of an app stand under.
 func APIGroup(app string) string { return "nudge." + app + ".api" }
 
-// Handle answers requests on nudge.<app>.api.<name>.
+// Handle answers requests on nudge.<app>.api.<name>, one after the other.
 func (s *Service) Handle(name string, handler Handler) error {
-	err := s.group.AddEndpoint(strings.ReplaceAll(name, ".", "-"), micro.HandlerFunc(func(r micro.Request) {
-		answer, err := handler(r.Subject(), r.Data())
-		if err != nil {
-			err = r.Error("500", err.Error(), nil)
-		} else {
-			err = r.Respond(answer)
+	return s.handle(name, func(r micro.Request) { s.answer(r, handler) })
+}
+
+// HandleMany is Handle for a handler that waits for something: up to atOnce requests are answered at once.
+func (s *Service) HandleMany(name string, atOnce int, handler Handler) error {
+	free := make(chan struct{}, atOnce)
+	return s.handle(name, func(r micro.Request) {
+		free <- struct{}{}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.stopping {
+			s.answer(r, func(string, []byte) ([]byte, error) { return nil, ErrNobody })
+			<-free
+			return
 		}
-		if err != nil {
-			s.conn.log.Warn("an answer was not sent", zap.String("subject", r.Subject()), zap.Error(err))
-		}
-	}), micro.WithEndpointSubject(name))
+		s.many.Go(func() {
+			s.answer(r, handler)
+			<-free
+		})
+	})
+}
+
+func (s *Service) handle(name string, f func(r micro.Request)) error {
+	err := s.group.AddEndpoint(strings.ReplaceAll(name, ".", "-"), micro.HandlerFunc(f), micro.WithEndpointSubject(name))
 	if err != nil {
 		return fmt.Errorf("streams/nats: serve %s.%s: %w", APIGroup(s.app), name, err)
 	}
 	return nil
 }
 
+func (s *Service) answer(r micro.Request, handler Handler) {
+	answer, err := handler(r.Subject(), r.Data())
+	if err != nil {
+		err = r.Error("500", err.Error(), nil)
+	} else {
+		err = r.Respond(answer)
+	}
+	if err != nil {
+		s.conn.log.Warn("an answer was not sent", zap.String("subject", r.Subject()), zap.Error(err))
+	}
+}
+
 // Stop ends the service: no request that is made after it gets here, and those that are being answered are finished.
 func (s *Service) Stop() error {
 	err := s.svc.Stop()
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	s.many.Wait()
 	if err == nil && s.conn.Connected() {
 		err = s.conn.nc.FlushTimeout(requestTimeout)
 	}
