@@ -53,6 +53,9 @@ func genEntry(t *rapid.T) *Entry {
 	e.Gaps = list(t, "gaps", func(t *rapid.T) Gap {
 		return Gap{Partition: genPartition(t), From: rapid.Int64().Draw(t, "from"), To: rapid.Int64().Draw(t, "to")}
 	})
+	e.Requests = list(t, "requests", func(t *rapid.T) Request {
+		return Request{Shard: rapid.IntRange(0, 1000).Draw(t, "shard"), Data: bytesOrNil(t, "data")}
+	})
 	if rapid.Bool().Draw(t, "setup") {
 		e.Setup = &Setup{Definition: bytesOrNil(t, "definition"), ActOnStale: rapid.Bool().Draw(t, "stale")}
 		e.Setup.Inputs = list(t, "inputs", func(t *rapid.T) Topic {
@@ -76,8 +79,21 @@ func TestEntryRoundTrip(t *testing.T) {
 	})
 }
 
+// An entry without requests is written as before there were any: journals of both kinds are read.
+func TestEntryVersions(t *testing.T) {
+	e := &Entry{ArrivalMS: 7, Ticks: []Tick{{Shard: 1, AheadMS: 5}}}
+	const before = "010e00000101" + "0a" + "00000000"
+	if got := fmt.Sprintf("%x", e.AppendBinary(nil)); got != before {
+		t.Errorf("without requests it is %s, was %s", got, before)
+	}
+	e.Requests = []Request{{Shard: 1, Data: []byte("{}")}}
+	if got := fmt.Sprintf("%x", e.AppendBinary(nil)); got != "02"+before[2:]+"01"+"01"+"03"+"7b7d" {
+		t.Errorf("with a request it is %s", got)
+	}
+}
+
 func genMessage(t *rapid.T) message {
-	return message{to: rapid.IntRange(everyShard, 99).Draw(t, "to"), kind: messageKind(rapid.IntRange(int(claim), int(eraseAlias)).Draw(t, "kind")),
+	return message{to: rapid.IntRange(everyShard, 99).Draw(t, "to"), kind: messageKind(rapid.IntRange(int(claim), int(forwardedRequest)).Draw(t, "kind")),
 		user: rapid.String().Draw(t, "user"), anon: rapid.String().Draw(t, "anon"), home: rapid.IntRange(0, 99).Draw(t, "home"), row: bytesOrNil(t, "row"),
 		input: rapid.IntRange(0, 5).Draw(t, "input"), pos: streams.Position{Topic: rapid.String().Draw(t, "topic"), Partition: rapid.Int32().Draw(t, "partition"), Offset: rapid.Int64().Draw(t, "offset")},
 		record: genRecord(t), timeMS: rapid.Int64().Draw(t, "time")}
@@ -210,6 +226,7 @@ func TestDueRoundTrip(t *testing.T) {
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add((&Entry{}).AppendBinary(nil))
 	f.Add((&Entry{ArrivalMS: 1, Spans: []Span{{From: 3, To: 9, Count: 6}}, Setup: &Setup{Inputs: []Topic{{Topic: "clicks"}}}}).AppendBinary(nil))
+	f.Add((&Entry{ArrivalMS: 1, Requests: []Request{{Shard: 2, Data: []byte(`{"id":"R-1","user":"u1"}`)}}}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := DecodeEntry(b)
 		if err != nil {

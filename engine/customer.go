@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -174,12 +175,13 @@ type ring struct {
 	next   int
 }
 
+// has says whether h is remembered.
+func (r *ring) has(h uint64) bool { return slices.Contains(r.hashes, h) }
+
 // add says whether h was there; if not it is remembered, at most limit of them.
 func (r *ring) add(h uint64, limit int) (duplicate bool) {
-	for _, x := range r.hashes {
-		if x == h {
-			return true
-		}
+	if r.has(h) {
+		return true
 	}
 	if len(r.hashes) < limit {
 		if len(r.hashes) == cap(r.hashes) { // grow gently: most customers are seen a few times

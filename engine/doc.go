@@ -9,7 +9,7 @@
 //
 //  1. The engine is a function of its epochs: it has no clock, no goroutine, no I/O but reads of the store. Config.Parallel
 //     may run shards side by side; one shard is folded by one goroutine, and shards share nothing that changes.
-//  2. A shard folds, in this order: messages of other shards; its records, merged by (append time, input, offset); ticks.
+//  2. A shard folds, in this order: messages of other shards; its records, merged by (append time, input, offset); requests; ticks.
 //     Timers fire between records, in the order (time, key, name), when the watermark passes them.
 //  3. What costs money is decided after all shards have folded, in (shard, position, ordinal) order; what is learned, after
 //     that. Tables are frozen while shards fold.

@@ -230,7 +230,7 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 		return nil, fmt.Errorf("engine: epoch %d follows %d", ep.Number, e.number)
 	}
 	e.arrivalMS, e.flushing = ep.Entry.ArrivalMS, false
-	if err := e.command(ep.Entry); err != nil {
+	if err := errors.Join(e.checkRequests(ep.Entry), e.command(ep.Entry)); err != nil {
 		return nil, err
 	}
 	out := &Output{Epoch: ep.Number}
@@ -437,8 +437,9 @@ func (e *Engine) collect(out *Output) {
 			s.arena = e.arena()
 		}
 		out.Erased = append(out.Erased, s.erased...)
+		out.Answered = append(out.Answered, s.answered...)
 		out.Counts.Add(&s.counts)
-		s.out, s.proposals, s.erased = s.out[:0], s.proposals[:0], s.erased[:0]
+		s.out, s.proposals, s.erased, s.answered = s.out[:0], s.proposals[:0], s.erased[:0], s.answered[:0]
 		s.counts.reset()
 		e.written(s)
 		s.customers.trim(budget)

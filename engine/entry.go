@@ -25,6 +25,8 @@ type Entry struct {
 	// Setup is what the engine runs under from this epoch on; nil where it stays. The first entry of a journal has one.
 	Setup *Setup
 	Gaps  []Gap
+	// Requests are folded in this order after the records of their shards.
+	Requests []Request
 }
 
 // Setup is what decides an engine's output beside the epochs: the pipeline's text, and what the brokers say of its topics.
@@ -92,17 +94,31 @@ type Gap struct {
 	From, To int64
 }
 
+// Request is a decision.requested that came on NATS, by value: nobody else keeps it.
+type Request struct {
+	Shard int    // the customer's
+	Data  []byte // JSON as its sender wrote it: see streams.Decoder.DecodeRequest
+}
+
 // FoldHash adds the hash of a record to the hash of a span; a span's hash starts at 0.
 func FoldHash(h, record uint64) uint64 {
 	h = (h ^ record) * 0x9e3779b97f4a7c15
 	return h ^ h>>32
 }
 
-const entryVersion = 1
+// The versions of an entry: one without requests is written as it was before there were any, so that older builds read it.
+const (
+	entryVersion = 1 + iota
+	entryWithRequests
+)
 
 // AppendBinary appends the canonical encoding of the entry.
 func (e *Entry) AppendBinary(b []byte) []byte {
-	b = append(b, entryVersion)
+	if len(e.Requests) > 0 {
+		b = append(b, entryWithRequests)
+	} else {
+		b = append(b, entryVersion)
+	}
 	b = binary.AppendVarint(b, e.ArrivalMS)
 	b = binary.AppendUvarint(b, uint64(len(e.Spans)))
 	for _, s := range e.Spans {
@@ -138,14 +154,22 @@ func (e *Entry) AppendBinary(b []byte) []byte {
 		b = binary.AppendVarint(b, g.From)
 		b = binary.AppendVarint(b, g.To)
 	}
+	if len(e.Requests) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(e.Requests)))
+	}
+	for _, q := range e.Requests {
+		b = binary.AppendUvarint(b, uint64(q.Shard))
+		b = appendBytes(b, q.Data)
+	}
 	return b
 }
 
 // DecodeEntry is the inverse of AppendBinary. The entry keeps no reference to b.
 func DecodeEntry(b []byte) (*Entry, error) {
 	r := reader{b: b}
-	if v := r.byte(); v != entryVersion {
-		return nil, fmt.Errorf("engine: journal entry of version %d, this build reads %d: use the build that wrote it", v, entryVersion)
+	v := r.byte()
+	if v != entryVersion && v != entryWithRequests {
+		return nil, fmt.Errorf("engine: journal entry of version %d, this build reads %d and %d: use the build that wrote it", v, entryVersion, entryWithRequests)
 	}
 	e := &Entry{ArrivalMS: r.varint()}
 	for n := r.count(); n > 0; n-- {
@@ -170,6 +194,11 @@ func DecodeEntry(b []byte) (*Entry, error) {
 	e.Setup = r.setup()
 	for n := r.count(); n > 0; n-- {
 		e.Gaps = append(e.Gaps, Gap{Partition: r.partition(), From: r.varint(), To: r.varint()})
+	}
+	if v == entryWithRequests {
+		for n := r.count(); n > 0; n-- {
+			e.Requests = append(e.Requests, Request{Shard: int(r.uvarint()), Data: r.bytes()})
+		}
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("%d bytes left over", len(r.b))

@@ -56,6 +56,8 @@ type Output struct {
 	Results []Result
 	// Erased lists customers (ids as sent) whose earlier decisions are to be purged before the epoch counts as published.
 	Erased []string
+	// Answered says what came of requests. The decisions of one are those of Messages whose ids hold its cause (streams.RequestOf).
+	Answered []Answered
 	// Flushed says that the epoch closed windows before their time, and that none is open any more.
 	Flushed bool
 	// Counts holds what was counted in this epoch.

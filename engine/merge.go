@@ -19,9 +19,9 @@ type message struct {
 	user string // the known customer
 	anon string // the anonymous one
 	home int    // shard of the known customer
-	row  []byte // handOver: the anonymous customer's row
+	row  []byte // handOver: the anonymous customer's row; forwardedRequest: its cause
 
-	// forwarded: a record of an anonymous customer that was merged
+	// forwarded: a record of an anonymous customer that was merged; forwardedRequest: one with a request for a value
 	input  int
 	pos    streams.Position
 	record streams.Record
@@ -31,11 +31,11 @@ type message struct {
 type messageKind uint8
 
 const (
-	claim      messageKind = iota + 1 // to every shard: anon is user now, who lives in home
-	handOver                          // to home: what the shard knew of anon
-	forwarded                         // to home: a later event of anon
-	eraseAlias                        // to every shard: forget the alias of anon
-
+	claim            messageKind = iota + 1 // to every shard: anon is user now, who lives in home
+	handOver                                // to home: what the shard knew of anon
+	forwarded                               // to home: a later event of anon
+	eraseAlias                              // to every shard: forget the alias of anon
+	forwardedRequest                        // to home: a later request of anon
 )
 
 // merge takes an anonymous customer into the known one, c. What this shard knows of it moves at once; other shards hear
@@ -90,25 +90,28 @@ func (s *shard) leaveAlias(a *customer, user string, home int, timeMS int64) {
 	s.armForget(a, a.lastMS)
 }
 
-func (s *shard) forward(a *customer, input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64) {
+func (s *shard) forward(a *customer, input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64, request string) {
 	count(&s.counts.Named, "forwarded")
 	if a.alias.shard == s.number {
-		s.foldAs(a.alias.user, input, pos, rec, e, timeMS)
+		s.foldAs(a.alias.user, input, pos, rec, e, timeMS, request)
 		return
 	}
-	s.outbox = append(s.outbox, message{to: a.alias.shard, kind: forwarded, user: a.alias.user, anon: a.id(),
-		input: input, pos: pos, record: cloneRecord(rec), timeMS: timeMS})
+	m := message{to: a.alias.shard, kind: forwarded, user: a.alias.user, anon: a.id(), input: input, pos: pos, record: cloneRecord(rec), timeMS: timeMS}
+	if request != "" {
+		m.kind, m.row = forwardedRequest, []byte(request)
+	}
+	s.outbox = append(s.outbox, m)
 }
 
 // foldAs folds an event of an anonymous customer as one of the known customer.
-func (s *shard) foldAs(user string, input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64) {
+func (s *shard) foldAs(user string, input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64, request string) {
 	if e.Type == streams.UserErased { // erasing an alias erases the customer behind it
 		s.erase(s.customer('u', user))
 		return
 	}
 	known := *e
 	known.User, known.Anon = user, ""
-	s.foldEvent(input, pos, rec, &known, timeMS, true)
+	s.foldEvent(input, pos, rec, &known, timeMS, request)
 }
 
 // foldMessages takes what other shards sent in the epoch before. Erasure overtakes what is under way: what belongs to an
@@ -125,9 +128,10 @@ func (s *shard) foldMessages() {
 	}
 	for i := range s.inbox {
 		m := &s.inbox[i]
-		if e, ok := s.erasures[m.anon]; ok && e.user == m.user && (m.kind == handOver || m.kind == forwarded || m.kind == claim && e.at > i) {
-			if m.kind == forwarded {
+		if e, ok := s.erasures[m.anon]; ok && e.user == m.user && (m.kind == handOver || m.kind == forwarded || m.kind == forwardedRequest || m.kind == claim && e.at > i) {
+			if m.kind == forwarded || m.kind == forwardedRequest {
 				count(&s.counts.Named, "erased_under_way")
+				s.answer(string(m.row), AnswerErased)
 			}
 			continue
 		}
@@ -174,7 +178,14 @@ func (s *shard) foldMessage(m *message) {
 			s.dead(&s.engine.cfg.Inputs[m.input], m.pos.Partition, &m.record, f)
 			return
 		}
-		s.foldAs(m.user, m.input, m.pos, &m.record, e, m.timeMS)
+		s.foldAs(m.user, m.input, m.pos, &m.record, e, m.timeMS, "")
+	case forwardedRequest:
+		e := &streams.Event{}
+		if f := s.decode[m.input].DecodeRequest(m.record.Value, m.record.AppendMS, e); f != nil {
+			s.deadRequest(string(m.row), m.pos.Partition, &m.record, f)
+			return
+		}
+		s.foldAs(m.user, m.input, m.pos, &m.record, e, m.timeMS, string(m.row))
 	case eraseAlias:
 		s.eraseAnon(m.anon, m.user)
 	}

@@ -105,4 +105,5 @@ type Proposal struct {
 //	CustomerHash() uint64              a hash of (app, customer) that never changes: for holdouts and arms
 //	Paused(name string) bool           whether the operator has paused it
 //	Stale(expiresMS int64) bool        whether a decision that expires then would have expired when the epoch arrived
+//	Why(reason string)                 tell whoever made a request why it has led to no decision
 //	Count(name string)                 add 1 to the counter of that name in metrics and summary, e.g. "ignored/bots"

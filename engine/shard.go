@@ -42,6 +42,7 @@ type shard struct {
 	arena     []byte
 	proposals []proposal
 	erased    []string
+	answered  []Answered
 	// tombstones holds the keys of customers erased since the last checkpoint began.
 	tombstones         []string
 	tombstonesInFlight []string
@@ -72,6 +73,7 @@ func (s *shard) fold(ep *Epoch) {
 	s.turn.WatermarkMS = s.watermarkMS
 	s.foldMessages()
 	s.foldRuns()
+	s.foldRequests(ep)
 	for _, t := range ep.Entry.Ticks {
 		if t.Shard == s.number && s.baseMS != math.MinInt64 {
 			s.advance(s.baseMS + t.AheadMS)
@@ -146,7 +148,7 @@ func (s *shard) foldRecord(c *Chunk, i int) {
 		s.baseMS = max(s.baseMS, at)
 	}
 	s.advanceByClocks()
-	s.foldEvent(c.Input, streams.Position{Topic: in.Topic.Topic, Partition: c.ID, Offset: rec.Offset}, rec, e, timeMS, false)
+	s.foldEvent(c.Input, streams.Position{Topic: in.Topic.Topic, Partition: c.ID, Offset: rec.Offset}, rec, e, timeMS, "")
 }
 
 // advanceByClocks moves the watermark to the least clock over the partitions that are not idle.
@@ -235,14 +237,17 @@ func (s *shard) fire(d due) {
 	s.engine.program.Fire(&s.turn, t)
 }
 
-// foldEvent takes one event that is due into its customer's state. forwarded says that it came from another shard.
-func (s *shard) foldEvent(input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64, forwarded bool) {
+// foldEvent takes one event that is due into its customer's state. request is the cause in the ids of what a request decides, "" for an event that a
+// record holds.
+func (s *shard) foldEvent(input int, pos streams.Position, rec *streams.Record, e *streams.Event, timeMS int64, request string) {
 	if s.watermarkMS != math.MinInt64 && timeMS < s.watermarkMS-s.engine.cfg.KeepLateMS {
 		s.counts.Late++
+		s.answer(request, AnswerLate)
 		return
 	}
 	if s.engine.skip != nil && (s.engine.skip["u"+e.User] || e.User == "" && s.engine.skip["a"+e.Anon]) {
 		count(&s.counts.Named, "erased_skipped")
+		s.answer(request, AnswerErased)
 		return
 	}
 	var c *customer
@@ -257,18 +262,22 @@ func (s *shard) foldEvent(input int, pos streams.Position, rec *streams.Record, 
 	if c.alias != nil {
 		s.touch(c)
 		c.lastMS = max(c.lastMS, timeMS)
-		s.forward(c, input, pos, rec, e, timeMS)
+		s.forward(c, input, pos, rec, e, timeMS, request)
 		return
 	}
 	s.touch(c)
 	if c.seen.add(xxhash.Sum64String(e.ID), s.engine.cfg.RememberedIDs) {
 		s.counts.Duplicates++
+		s.answer(request, AnswerDuplicate)
 		return
 	}
 	if c.lastMS == 0 {
 		s.armForget(c, timeMS)
+		c.lastMS = timeMS
 	}
-	c.lastMS = max(c.lastMS, timeMS)
+	if e.Type != streams.DecisionRequested { // which is no doing of the customer
+		c.lastMS = max(c.lastMS, timeMS)
+	}
 	switch e.Type {
 	case streams.UserErased:
 		s.erase(c)
@@ -280,7 +289,9 @@ func (s *shard) foldEvent(input int, pos streams.Position, rec *streams.Record, 
 	s.turn.begin(c)
 	s.turn.Event, s.turn.NowMS = e, timeMS
 	s.turn.input, s.turn.pos, s.turn.turn.event, s.turn.byTimer = input, pos, e.ID, false
+	s.turn.request, s.turn.why = request, ""
 	s.engine.program.Fold(&s.turn)
+	s.answer(request, s.turn.why)
 }
 
 // dead sends a record to the dead letters.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,7 +28,9 @@ import (
 //	epoch [idle=clicks/0,...] [tick=0+30s] [pause=NAME] [resume=NAME] [gap=clicks/0-9]
 //	                    folds one epoch of the records: TOPIC/PARTITION HH:MM:SS WHO TYPE [key=value ...]
 //	                    WHO ~x is the anonymous x; keys: id, append (its append time), anon (with merged), others are props;
-//	                    prints decisions, what was counted, and the watermarks that moved
+//	                    ask[/SHARD] HH:MM:SS|- WHO [key=value ...] is a request, in the shard that Engine.Ask names (0 for a stranger) or in
+//	                    that one; - leaves its time to the arrival of the epoch;
+//	                    prints decisions, what was counted, what came of requests, and the watermarks that moved
 //	customer WHO        what is known of a customer, in every shard
 //	restart [failed]    takes a checkpoint and goes on from what it holds; failed: the checkpoint fails and the engine goes on
 //	recut               folds all records again in epochs of one record and in one epoch: the same customers, decisions and timers
@@ -244,6 +247,51 @@ func (b *bench) record(line string) sent {
 	return s
 }
 
+// request reads a request, and finds its shard.
+func (b *bench) request(line string) engine.Request {
+	f := strings.Fields(line)
+	if len(f) < 3 {
+		b.t.Fatalf("%q: want ask[/SHARD] HH:MM:SS|- WHO", line)
+	}
+	event, props := map[string]any{"id": "R-1"}, map[string]any{}
+	if f[1] != "-" {
+		event["time"] = b.clock(f[1])
+	}
+	if id, ok := strings.CutPrefix(f[2], "~"); ok {
+		event["anon"] = id
+	} else {
+		event["user"] = f[2]
+	}
+	for _, kv := range f[3:] {
+		switch key, value, _ := strings.Cut(kv, "="); key {
+		case "id", "type":
+			event[key] = value
+		case "cost":
+			props[key], _ = strconv.Atoi(value)
+		default:
+			props[key] = value
+		}
+	}
+	event["props"] = props
+	data, err := json.Marshal(event)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	q := engine.Request{Data: data}
+	_, shard, given := strings.Cut(f[0], "/")
+	if given {
+		q.Shard, err = strconv.Atoi(shard)
+	} else {
+		var a engine.Asked
+		a, err = b.engine.Ask(data, day.Add(24*time.Hour).UnixMilli())
+		q.Shard = max(a.Shard, 0)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return q
+}
+
 // epoch makes an epoch of records.
 func epoch(cfg *engine.Config, number uint64, entry *engine.Entry, records []sent) *engine.Epoch {
 	ep := &engine.Epoch{Number: number, Entry: entry}
@@ -313,7 +361,12 @@ func (b *bench) epoch(d *datadriven.TestData) string {
 	}
 	var records []sent
 	for _, line := range strings.Split(d.Input, "\n") {
-		if line != "" {
+		if strings.HasPrefix(line, "ask") {
+			if at := strings.Fields(line)[1]; at != "-" {
+				entry.ArrivalMS = max(entry.ArrivalMS, b.clock(at))
+			}
+			entry.Requests = append(entry.Requests, b.request(line))
+		} else if line != "" {
 			records = append(records, b.record(line))
 		}
 	}
@@ -341,6 +394,9 @@ func (b *bench) epoch(d *datadriven.TestData) string {
 		if counts[k] > 0 {
 			fmt.Fprintf(&text, "%s: %d\n", k, counts[k])
 		}
+	}
+	for _, a := range out.Answered {
+		fmt.Fprintf(&text, "answered %s: %s\n", a.Cause, cmp.Or(a.Why, "decided"))
 	}
 	if len(out.Erased) > 0 {
 		fmt.Fprintf(&text, "purge: %s\n", strings.Join(out.Erased, " "))

@@ -19,6 +19,8 @@ type turn struct {
 	input   int
 	pos     streams.Position
 	event   string // id of the event at pos
+	request string // the cause in ids where the event is a request that came on NATS; there is no pos then
+	why     string // see Why
 	timer   Timer
 	byTimer bool
 	ordinal map[string]int // how many decisions of a name this turn has made
@@ -53,6 +55,11 @@ func (t *Turn) complete(d *streams.Decision) {
 	if t.byTimer {
 		d.Cause = streams.Cause{Timer: strings.TrimPrefix(t.timer.Name, " "), AtMS: t.timer.AtMS, ArmedBy: t.timer.ArmedBy}
 		d.ID = streams.TimerDecisionID(cfg.App, cfg.Generation, t.customer.key, t.timer.AtMS, d.Name, n)
+		return
+	}
+	if t.request != "" {
+		d.Cause = streams.Cause{Request: t.event}
+		d.ID = streams.RequestDecisionID(cfg.App, cfg.Generation, t.request, d.Name, n)
 		return
 	}
 	d.Cause = streams.Cause{Topic: t.pos.Topic, Partition: t.pos.Partition, Offset: t.pos.Offset, Event: t.event}
@@ -91,6 +98,9 @@ func (t *Turn) Random(salt uint64) uint64 {
 		k = binary.LittleEndian.AppendUint64(k, uint64(t.timer.AtMS))
 		k = binary.LittleEndian.AppendUint64(k, xxhash.Sum64String(t.customer.key))
 		return mix(xxhash.Sum64(k) ^ xxhash.Sum64String(t.timer.Name))
+	}
+	if t.request != "" {
+		return mix(xxhash.Sum64(k) ^ xxhash.Sum64String(t.request))
 	}
 	k = binary.LittleEndian.AppendUint64(k, uint64(t.input))
 	k = binary.LittleEndian.AppendUint32(k, uint32(t.pos.Partition))
@@ -146,6 +156,9 @@ func (t *Turn) Stale(expiresMS int64) bool {
 	t.shard.counts.Stale++
 	return true
 }
+
+// Why says why a request has led to no decision, for whoever made it. It decides nothing.
+func (t *Turn) Why(reason string) { t.why = reason }
 
 // Count adds one to the counter of that name.
 func (t *Turn) Count(name string) { count(&t.shard.counts.Named, name) }

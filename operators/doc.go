@@ -12,7 +12,7 @@
 //	parts.go                        features per category and of the session
 //	receipts.go                     what orders counted for in features of items and of all together, so that it can be taken back
 //	shared.go, results.go           features of items and of all together; windows that are put out when they close
-//	fold.go                         an event's way through state, deciders and lessons
+//	fold.go, answer.go              an event's way through state, deciders and lessons; that of a request for a decision
 //	recommend.go coupon.go churn.go the deciders
 //	sources.go, ranking.go, slate.go, impressions.go   a list: where candidates come from, what stands first, what is shown, what became of it
 //	terms.go, pairs.go              what describes an item; what goes with what, and is bought again

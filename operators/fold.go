@@ -84,11 +84,16 @@ func (p *Program) NewScratch(int) any {
 func (p *Program) Fold(t *engine.Turn) {
 	c, s, e := t.State.(*Customer), t.Scratch.(*scratch), t.Event
 	if len(p.ignore) > 0 && p.ignored(t, c) {
+		t.Why("a rule of the pipeline's `ignore` keeps the customer out")
 		return
 	}
 	s.idleMS = 0
 	if c.lastMS != 0 {
 		s.idleMS = max(0, t.NowMS-c.lastMS)
+	}
+	if e.Type == streams.DecisionRequested {
+		p.answer(t, c, s)
+		return
 	}
 	c.lastMS = max(c.lastMS, t.NowMS)
 	c.firstMS = earliest(c.firstMS, t.NowMS)
@@ -101,6 +106,23 @@ func (p *Program) Fold(t *engine.Turn) {
 	p.lookNightly(t, s)
 	p.lookSoon(t)
 	p.noteShared(t, c, s)
+	p.arm(t, c)
+	for _, d := range p.daily {
+		if _, armed := t.TimerAt(d.name); !armed {
+			t.SetTimer(d.name, d.nextAt(p.zone, t.NowMS))
+		}
+	}
+	p.review(t, c, s)
+	for _, d := range p.on[e.Type].decide {
+		if d.events.match(e) {
+			d.consider(p, t, c, s)
+		}
+	}
+}
+
+// arm sees to the timers that wait for the event's type.
+func (p *Program) arm(t *engine.Turn, c *Customer) {
+	e := t.Event
 	on := &p.on[e.Type]
 	for _, d := range on.unless {
 		if d.unless.match(e) {
@@ -115,17 +137,6 @@ func (p *Program) Fold(t *engine.Turn) {
 	for _, x := range on.churn {
 		if x.after.match(e) {
 			x.onAfter(p, t, c)
-		}
-	}
-	for _, d := range p.daily {
-		if _, armed := t.TimerAt(d.name); !armed {
-			t.SetTimer(d.name, d.nextAt(p.zone, t.NowMS))
-		}
-	}
-	p.review(t, c, s)
-	for _, d := range on.decide {
-		if d.events.match(e) {
-			d.consider(p, t, c, s)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (p *Program) ignored(t *engine.Turn, c *Customer) bool {
 	}
 	for i := range p.ignore {
 		r := &p.ignore[i]
-		if r.moreThan > 0 && c.flooded(r, t.NowMS) || len(r.fields) > 0 && r.matches(c, &t.Event.Context) {
+		if r.moreThan > 0 && t.Event.Type != streams.DecisionRequested && c.flooded(r, t.NowMS) || len(r.fields) > 0 && r.matches(c, &t.Event.Context) {
 			t.Count(r.count)
 			return true
 		}

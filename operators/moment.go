@@ -12,7 +12,7 @@ import (
 
 // Moment is when a decision is considered. It has one of these forms:
 //
-//	[product.viewed, custom.wheel_spun]                                on an event; as one word for one type
+//	[product.viewed, custom.wheel_spun]                                on an event; as one word for one type; decision.requested is on request
 //	{quiet: 30m, after: product.added, unless: order.completed}        when the customer has been silent so long after one event and without another
 //	{delay: 3d, after: custom.delivered, unless: order.refunded}       so long after an event, unless another comes first
 //	{every: 1d, at: "09:00"}                                           for every customer at that time of day in the pipeline's zone; every 7d is on Mondays

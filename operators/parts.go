@@ -52,7 +52,7 @@ func (p *Program) observeParts(t *engine.Turn, c *Customer, s *scratch) {
 	e, o := t.Event, &s.observation
 	x := &c.parts.session
 	reached := false
-	if p.sets.session.Len() > 0 && e.Session != "" {
+	if p.sets.session.Len() > 0 && e.Session != "" && (e.Type != streams.DecisionRequested || p.sets.session.Wants(e.Type)) {
 		if id := clipped(e.Session); x.key != id && (x.key == "" || t.NowMS >= x.atMS) {
 			*x = part{key: strings.Clone(id), atMS: t.NowMS}
 		}

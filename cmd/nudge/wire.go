@@ -118,7 +118,8 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 			Fetcher: func(topic string, partition int32, from int64) node.Fetcher {
 				return n.kafka.Fetcher(topic, partition, from)
 			},
-			Offsets: n.kafka.Offsets,
+			Offsets:     n.kafka.Offsets,
+			PartitionOf: kafka.PartitionOf,
 		},
 		OpenSinks: func(ctx context.Context, s engine.Setup, held func(context.Context) error) ([]node.Sink, error) {
 			return openSinks(ctx, s, n.kafka, n.journal.Header().ID, held)
@@ -299,6 +300,12 @@ func (d decisionStream) PurgeCustomer(ctx context.Context, id string, upTo uint6
 	}
 	_, err := d.PurgeUpTo(ctx, upTo, d.FeatureFilter("", token))
 	return err
+}
+
+// Decisions reads the decisions on a customer.
+func (d decisionStream) Decisions(ctx context.Context, customer string, f func(id string, data []byte) error) error {
+	filter := d.DecisionFilter("", "", string(streams.EncodeToken(nil, customer)))
+	return d.Scan(ctx, filter, nats.From{}, func(m nats.Stored) error { return f(m.ID, m.Data) })
 }
 
 // build names this build: the version control's revision, if the toolchain recorded one.

@@ -28,6 +28,7 @@ const Purse = 10 * streams.Micro
 //	custom.visit            be visited at the next whole minute, props.after milliseconds after the event; a visit puts out a line of the
 //	                        results "visits", and asks for another a minute later where the time is a multiple of five minutes
 //	custom.ask              propose to spend props.cost of the purse
+//	decision.requested      the same if props.name is asked, decide "said" without a name, nothing for another
 //
 // It is a function of events and states, as programs are.
 type Diary struct {
@@ -150,6 +151,15 @@ func (d *Diary) Fold(t *engine.Turn) {
 		t.ClearTimer(name)
 	case "custom.visit":
 		t.VisitAt((t.NowMS + number(e, "after") + minute - 1) / minute * minute)
+	case "decision.requested":
+		switch name {
+		case "":
+			d.decide(t, "said", streams.Reason{})
+		case "asked":
+			t.Propose(engine.Proposal{Decision: d.decision("asked", streams.Reason{}), Budget: "purse", Cost: number(e, "cost") * streams.Micro})
+		default:
+			t.Why("nobody is called so")
+		}
 	case "custom.ask":
 		t.Propose(engine.Proposal{Decision: d.decision("asked", streams.Reason{}), Budget: "purse", Cost: number(e, "cost") * streams.Micro})
 	}

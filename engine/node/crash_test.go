@@ -107,7 +107,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 	reached := 0
 	for _, at := range []int{1, 2} {
 		for _, step := range steps {
-			spec.Stop, spec.StopAt = step, at
+			spec.Stop, spec.StopAt, spec.Asks = step, at, asks(fmt.Sprintf("%d-%s", at, step))
 			err := start(t, spec).Wait()
 			if killed(err) {
 				reached++
@@ -116,7 +116,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			}
 		}
 	}
-	spec.Stop = ""
+	spec.Stop, spec.Asks = "", asks("last")
 	if err := start(t, spec).Wait(); err != nil {
 		t.Fatalf("the last run: %v", err)
 	}
@@ -124,7 +124,13 @@ func TestKilledAtEveryStep(t *testing.T) {
 	if reached < len(steps) {
 		t.Errorf("only %d kills were reached; the log is too short", reached)
 	}
-	compare(t, b, "steps", dir, replayJournal(t, b, "steps", dir, 2, 0))
+	r := replayJournal(t, b, "steps", dir, 2, 0)
+	compare(t, b, "steps", dir, r)
+	if n := r.counts.Named["requests"]; n == 0 {
+		t.Error("no request was journalled")
+	} else {
+		t.Logf("%d requests", n)
+	}
 }
 
 // TestKilledAtRandom kills a node under load at random moments, a few times by default, 100 times with NUDGE_KILLS=100, as
@@ -149,6 +155,7 @@ func TestKilledAtRandom(t *testing.T) {
 		dir := t.TempDir()
 		spec := nodeSpec{Brokers: b, App: app, Dir: dir, EpochEvents: 40, Workers: 2, CheckpointEvents: 3000, CheckpointEvery: 150 * time.Millisecond, Lease: 2 * time.Second}
 		for {
+			spec.Asks = asks(fmt.Sprintf("%d-%d", round, done))
 			cmd := start(t, spec)
 			var timer *time.Timer
 			if done < kills {

@@ -13,7 +13,7 @@ import (
 const aheadMS = int64(60 * 1000)
 
 // cut makes an epoch of what has arrived. It returns nil if there is nothing.
-func (n *Node) cut() *engine.Epoch {
+func (n *Node) cut() (*engine.Epoch, error) {
 	now := n.cfg.Now()
 	entry := &engine.Entry{ArrivalMS: now.UnixMilli()}
 	ep := &engine.Epoch{Number: n.engine.Number() + 1, Entry: entry}
@@ -23,10 +23,13 @@ func (n *Node) cut() *engine.Epoch {
 	n.ordered, n.commands = append(n.ordered, n.commands...), n.commands[:0]
 	n.takeRecords(now, ep)
 	n.idleAndTicks(now, entry)
-	if len(entry.Spans)+len(entry.Ticks)+len(entry.Commands)+len(entry.Catalog) == 0 {
-		return nil
+	if err := n.takeRequests(entry); err != nil {
+		return nil, err
 	}
-	return ep
+	if len(entry.Spans)+len(entry.Ticks)+len(entry.Commands)+len(entry.Catalog)+len(entry.Requests) == 0 && !n.crossing() {
+		return nil, nil
+	}
+	return ep, nil
 }
 
 // takeRecords takes an epoch's worth of records: an equal share of every partition that has some, then what is left.

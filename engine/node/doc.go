@@ -2,7 +2,7 @@
 //
 // There are only three types to know: Node, its Config, and the outbox, which publishes. One goroutine, the sequencer (run.go,
 // cut.go), owns the engine; one fetcher for each partition decodes (queue.go); one goroutine syncs the journal; one
-// publishes and keeps the marker (publish.go); one completes a checkpoint (checkpoint.go).
+// publishes and keeps the marker (publish.go); one completes a checkpoint (checkpoint.go). Whoever asks for a decision waits in Decide (decide.go).
 //
 // Invariants:
 //

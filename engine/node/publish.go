@@ -40,6 +40,8 @@ type Stream interface {
 	WriteMarker(ctx context.Context, m streams.Marker, seq uint64) (uint64, error)
 	// PurgeCustomer removes the decisions of a customer, by its id as sent, up to a sequence of the stream.
 	PurgeCustomer(ctx context.Context, id string, upTo uint64) error
+	// Decisions calls f for the decisions on a customer, by its id as sent, that the stream holds, in their order.
+	Decisions(ctx context.Context, customer string, f func(id string, data []byte) error) error
 	// WaitConnected waits for the connection.
 	WaitConnected(ctx context.Context) error
 }
@@ -48,6 +50,7 @@ type Stream interface {
 type epochOut struct {
 	out     *engine.Output
 	results *results // the sinks of the setup that it was folded under
+	told    []*asked // requests that it answers
 	hash    uint64   // of its journal entry
 	offsets []int64
 	cutAt   time.Time
@@ -178,6 +181,7 @@ func (o *outbox) reap() {
 			o.erased = append(o.erased, o.done.out.Erased...)
 		}
 		o.n.metrics.published(o.done, o.n.cfg.Now())
+		o.n.tell(o.done.told)
 		o.recycle(o.done)
 	}
 }

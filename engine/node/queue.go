@@ -169,6 +169,8 @@ type Source struct {
 	Fetcher func(topic string, partition int32, from int64) Fetcher
 	// Offsets gives the first offset of a partition and the one after its last.
 	Offsets func(ctx context.Context, topic string, partition int32) (start, end int64, err error)
+	// PartitionOf is the partition that producers choose for a key by default: where a request goes whose customer nobody knows. A node needs it.
+	PartitionOf func(key []byte, partitions int32) int32
 }
 
 // forget drops what was fetched and not taken: the next fetcher reads it again.

@@ -126,6 +126,8 @@ func testPipeline(app string) []byte {
 	text := bytes.ReplaceAll(deploy.Shop, []byte("app: shop "), []byte("app: "+app+" "))
 	text = bytes.ReplaceAll(text, []byte("candidates: [viewed_together, trending]"), []byte("candidates: [next_item, sequence, viewed_together, similar_content, goes_with, buy_again, trending]\n"+
 		"    rank: {goal: order, within: 2h, explore: 0.1}\n    diversify: 0.1\n    seen_at_most: 3 per 1d"))
+	text = bytes.ReplaceAll(text, []byte("when: [page.viewed, product.viewed]"), []byte("when: [page.viewed, product.viewed, decision.requested]"))
+	text = bytes.ReplaceAll(text, []byte("\noffers:\n"), []byte("\noffers:\n  welcome: {when: decision.requested, gives: {amount_off: 5}, budget: q4, cooldown: 7d}\n"))
 	text = bytes.ReplaceAll(text, []byte("stream: NUDGE_SHOP_DECISIONS"), []byte("stream: NUDGE_"+strings.ToUpper(app)))
 	for _, topic := range []string{"clickstream", "reviews", "catalog"} {
 		text = bytes.ReplaceAll(text, []byte("topic: "+topic+","), []byte("topic: "+app+"-"+topic+","))
@@ -160,7 +162,8 @@ type nodeSpec struct {
 	OutboxBytes      int64
 	JournalBytes     int64
 	SegmentBytes     int64
-	Build            string // as the journal's header says
+	Build            string   // as the journal's header says
+	Asks             []string // requests made of the node one after the other while it runs; a live one ends after them
 	// Waiting is told what brokers are waited for while the node is being opened, Tune changes the node's configuration: both
 	// are for a node in the test's own process.
 	Waiting func(string)       `json:"-"`
@@ -206,6 +209,10 @@ func (d decisions) PurgeCustomer(ctx context.Context, id string, upTo uint64) er
 	return err
 }
 
+func (d decisions) Decisions(ctx context.Context, customer string, f func(id string, data []byte) error) error {
+	return d.Scan(ctx, d.DecisionFilter("", "", string(streams.EncodeToken(nil, customer))), nats.From{}, func(m nats.Stored) error { return f(m.ID, m.Data) })
+}
+
 func describe(ctx context.Context, c *kafka.Client, definition []byte) (engine.Setup, error) {
 	s := engine.Setup{Definition: definition, ActOnStale: true}
 	cfg, faults := pipeline.Parse("test", definition)
@@ -231,7 +238,7 @@ func compile(s engine.Setup) (node.Pipeline, error) {
 func source(c *kafka.Client) node.Source {
 	return node.Source{
 		Fetcher: func(topic string, partition int32, from int64) node.Fetcher { return c.Fetcher(topic, partition, from) },
-		Offsets: c.Offsets,
+		Offsets: c.Offsets, PartitionOf: kafka.PartitionOf,
 	}
 }
 
@@ -432,7 +439,24 @@ func runNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Log
 		return err
 	}
 	defer n.Close()
-	return n.Run(ctx, ctx)
+	asking, stop := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer stop()
+	if len(spec.Asks) == 0 {
+		return n.Run(ctx, ctx)
+	}
+	asked.Go(func() {
+		for _, q := range spec.Asks {
+			if _, err := n.Decide(asking, []byte(q)); err != nil {
+				return // the log is at its end
+			}
+		}
+		if spec.Live {
+			stop()
+		}
+	})
+	return n.Run(asking, ctx)
 }
 
 func testLog() *zap.Logger {

@@ -33,6 +33,8 @@ type Node struct {
 	synced   chan struct{}
 	marks    chan struct{}
 
+	requests requests
+	ended    chan struct{} // closed when Run is over
 	calls    chan call
 	commands []pendingCommand // to be journalled with the next cut
 	ordered  []pendingCommand // in the epoch being folded
@@ -81,7 +83,7 @@ func New(cfg Config) *Node {
 	cfg = cfg.withDefaults()
 	n := &Node{cfg: cfg, log: cfg.Log, arrivals: make(chan arrival, 16), freeEvents: make(chan []streams.Event, 64),
 		appended: make(chan struct{}, 1), synced: make(chan struct{}, 1), marks: make(chan struct{}, 1),
-		calls: make(chan call), checkEnded: make(chan checkpointEnd, 1), failures: make(chan error, 4), step_: cfg.Step}
+		requests: requests{byCause: map[string]*asked{}}, ended: make(chan struct{}), calls: make(chan call), checkEnded: make(chan checkpointEnd, 1), failures: make(chan error, 4), step_: cfg.Step}
 	n.metrics = newMetrics(&n.cfg, &n.waits)
 	return n
 }
@@ -94,6 +96,7 @@ func (n *Node) step(name string) {
 
 // Run runs the node until ctx ends, which drains it cleanly, or, with UntilEnd, until the end. kill ends it at once.
 func (n *Node) Run(ctx, kill context.Context) error {
+	defer close(n.ended)
 	kill, cancel := context.WithCancel(kill)
 	defer cancel()
 	defer n.closeResults()
@@ -178,7 +181,7 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 			waiting = 0
 		}
 		full := waiting >= n.cfg.EpochEvents
-		if !stopped && (len(n.commands) > 0 || full || waiting > 0 && lingering || n.tickDue()) {
+		if !stopped && (len(n.commands) > 0 || n.asking() || full || waiting > 0 && lingering || n.tickDue()) {
 			lingering = false
 			progress, err := n.epoch(kill)
 			if err != nil {
@@ -296,9 +299,9 @@ func (n *Node) waitingRecords() int {
 
 // epoch cuts, journals, folds and hands out one epoch.
 func (n *Node) epoch(kill context.Context) (progress bool, err error) {
-	ep := n.cut()
-	if ep == nil {
-		return false, nil
+	ep, err := n.cut()
+	if ep == nil || err != nil {
+		return false, err
 	}
 	return true, n.foldNew(kill, ep)
 }
@@ -361,7 +364,7 @@ func (n *Node) fold(kill context.Context, ep *engine.Epoch, hash uint64) error {
 		close(c.done)
 	}
 	n.ordered = n.ordered[:0]
-	if err := n.handOut(kill, &epochOut{out: out, results: n.results, hash: hash, offsets: n.offsets(), cutAt: started}); err != nil {
+	if err := n.handOut(kill, &epochOut{out: out, results: n.results, told: n.answered(ep.Entry, out), hash: hash, offsets: n.offsets(), cutAt: started}); err != nil {
 		return err
 	}
 	return n.tendCheckpoint(kill, records)

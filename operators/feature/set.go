@@ -381,7 +381,7 @@ func (c *compiler) finish() {
 		p := &s.on[typ]
 		has := make([]bool, len(s.sources))
 		for i, x := range s.sources {
-			has[i] = x.any || typ != streams.Custom && x.builtin&(1<<typ) != 0 || typ == streams.Custom && len(x.custom) > 0
+			has[i] = x.any && typ != streams.DecisionRequested || typ != streams.Custom && x.builtin&(1<<typ) != 0 || typ == streams.Custom && len(x.custom) > 0
 			if has[i] {
 				p.sources = append(p.sources, i)
 			}

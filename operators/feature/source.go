@@ -158,7 +158,7 @@ func parseField(name string) (*field, string, error) {
 
 // matches says whether an event is one of those that are counted, its lines aside.
 func (s *source) matches(e *streams.Event) bool {
-	if s.any || s.builtin&(1<<e.Type) != 0 && e.Type != streams.Custom {
+	if s.any && e.Type != streams.DecisionRequested || s.builtin&(1<<e.Type) != 0 && e.Type != streams.Custom {
 		return true
 	}
 	return e.Type == streams.Custom && slices.Contains(s.custom, e.Name)

@@ -11,7 +11,7 @@ import (
 	"nudge/operators"
 )
 
-const momentForms = "want event types, or one of {quiet, after, unless}, {delay, after, unless}, {every, at}, {enters}, {leaves}"
+const momentForms = "want event types (decision.requested: on request), or one of {quiet, after, unless}, {delay, after, unless}, {every, at}, {enters}, {leaves}"
 
 // moment checks when a decider is considered.
 func (k checker) moment(key string, m *operators.Moment) {
