@@ -25,6 +25,7 @@ const (
 	apiProfile   = "profile"
 	apiPipeline  = "pipeline"
 	apiRecommend = "recommend"
+	apiDecide    = "decide"
 	apiExplain   = "explain"
 	apiPause     = "pause"
 	apiResume    = "resume"
@@ -66,6 +67,9 @@ const (
 	backupWithin = 10 * time.Minute
 )
 
+// decidedAtOnce bounds the requests for decisions that wait for their acknowledgement at once.
+const decidedAtOnce = 256
+
 // serve answers requests on NATS until it is stopped.
 func (o *opened) serve(log *zap.Logger) (stop func(), err error) {
 	svc, err := o.nats.Serve(o.config.App, version)
@@ -85,8 +89,8 @@ func (o *opened) serve(log *zap.Logger) (stop func(), err error) {
 // serveAPI answers the requests that other commands, and any NATS client, make of a running node.
 func serveAPI(svc *nats.Service, o *opened) error {
 	began := time.Now()
-	handle := func(name string, within time.Duration, answer func(ctx context.Context, data []byte) (any, error)) error {
-		return svc.Handle(name, func(_ string, data []byte) ([]byte, error) {
+	handler := func(within time.Duration, answer func(ctx context.Context, data []byte) (any, error)) nats.Handler {
+		return func(_ string, data []byte) ([]byte, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), within)
 			defer cancel()
 			a, err := answer(ctx, data)
@@ -97,7 +101,10 @@ func serveAPI(svc *nats.Service, o *opened) error {
 				return raw, nil
 			}
 			return json.Marshal(a)
-		})
+		}
+	}
+	handle := func(name string, within time.Duration, answer func(ctx context.Context, data []byte) (any, error)) error {
+		return svc.Handle(name, handler(within, answer))
 	}
 	return errors.Join(
 		handle(apiStatus, answerWithin, func(ctx context.Context, _ []byte) (any, error) { return o.status(ctx, began), nil }),
@@ -110,6 +117,7 @@ func serveAPI(svc *nats.Service, o *opened) error {
 		}),
 		handle(apiProfile, answerWithin, func(ctx context.Context, customer []byte) (any, error) { return o.profile(ctx, string(customer)) }),
 		handle(apiRecommend, answerWithin, func(ctx context.Context, question []byte) (any, error) { return o.recommend(ctx, question) }),
+		svc.HandleMany(apiDecide, decidedAtOnce, handler(answerWithin, func(ctx context.Context, request []byte) (any, error) { return o.decide(ctx, request) })),
 		handle(apiPipeline, answerWithin, func(ctx context.Context, _ []byte) (any, error) {
 			var text []byte
 			err := o.look(ctx, func(v *view) error {

@@ -96,7 +96,7 @@ what to do next to NATS: recommendations, coupons, churn alerts - each exactly o
 	root.SetCompletionCommandGroupID("run")
 	for group, commands := range map[string][]*cobra.Command{
 		"run":   {runCommand(c.logger), c.checkCommand(), c.planCommand(), c.rebuildCommand(), c.schemaCommand(), c.tryCommand(), c.testCommand(), c.versionCommand()},
-		"see":   {c.tailCommand(), c.explainCommand(), c.inspectCommand(), c.recommendCommand(), c.statusCommand(), c.deadCommand()},
+		"see":   {c.tailCommand(), c.explainCommand(), c.inspectCommand(), c.recommendCommand(), c.decideCommand(), c.statusCommand(), c.deadCommand()},
 		"steer": {c.pauseCommand(), c.resumeCommand(), c.backupCommand(), c.restoreCommand()},
 		"test":  {c.demoCommand(), c.simulateCommand(), c.eventsCommand(), c.exportCommand(), c.replayCommand(), c.auditCommand(), c.benchCommand(), c.evalCommand()},
 	} {
