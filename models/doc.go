@@ -8,7 +8,8 @@
 //     (float64(x*y) + z), exp and log are our own. The matrix products of Sequence are gonum's: the same on machines of one kind of CPU.
 //  3. Every model is bounded and every row encodes to canonical bytes that load back to the same row.
 //  4. Sketches (HLL…, Quantiles…, TopK…, Decayed…) live in their bytes, which are the same in whatever order values came and were merged.
-//  5. What is learned is a sum of contributions: Add takes in what another has learned. CoOccurrence alone forgets the
+//  5. What one customer teaches on a day is bounded (Daily), in front of every model.
+//  6. What is learned is a sum of contributions: Add takes in what another has learned. CoOccurrence alone forgets the
 //     lightest of a full row. What Neighbours, Ranker, Clicks, Sequence and NextItem learn depends on what they know, so these are no sums.
 //
 // # Measured

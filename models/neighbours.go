@@ -96,13 +96,10 @@ func (m *Neighbours) try(s *session, item Item) {
 	}
 }
 
-// DailyItems is how many items of a day a session may teach: a robot is one customer among many.
-const DailyItems = 200
-
 // Full says whether a session has taught what it may on a day.
 func (m *Neighbours) Full(key uint64, timeMS int64) bool {
 	s := m.find(m.open[key])
-	return s != nil && s.day == int32(timeMS/dayMS) && s.today >= DailyItems
+	return s != nil && s.day == DayOf(timeMS) && s.today >= DailyItems
 }
 
 // SessionItems is how many items a session keeps.
@@ -177,7 +174,7 @@ func (m *Neighbours) Learn(key uint64, item Item, timeMS int64) {
 		m.try(s, item)
 	}
 	s.lastMS = max(s.lastMS, timeMS)
-	if day := int32(timeMS / dayMS); day != s.day {
+	if day := DayOf(timeMS); day != s.day {
 		s.day, s.today = day, 0
 	}
 	s.today++

@@ -132,8 +132,33 @@ func (m *NextItem) NewScratch() *NextItemScratch {
 
 // Learn takes in that an item came after a query, in the query's session, of which a day teaches DailyItems items. Bad input (no item, a weight that is not positive) teaches nothing.
 func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, weight float32) {
-	if item == NoItem || !(weight > 0) || weight > MaxWeight || m.Near.Full(q.Session, timeMS) {
+	if !(weight > 0) || weight > MaxWeight || !m.hear(s, item, q, timeMS) {
 		return
+	}
+	s.items = q.distinct(s.items[:0], learnWindow+1)
+	k := 0
+	for _, i := range s.items {
+		if i != item && k < learnWindow {
+			s.items[k] = i
+			k++
+		}
+	}
+	m.Together.Learn(item, s.items[:k], timeMS, weight)
+	m.Trends.Learn(item, timeMS, weight)
+	m.Near.Learn(q.Session, item, timeMS)
+}
+
+// Hear takes in an item as Learn does, as one that counts for no sum.
+func (m *NextItem) Hear(s *NextItemScratch, item Item, q *Query, timeMS int64) {
+	if m.hear(s, item, q, timeMS) {
+		m.Near.Learn(q.Session, item, timeMS)
+	}
+}
+
+// hear takes in what an item says of the query before it, unless nothing more is learned of its session.
+func (m *NextItem) hear(s *NextItemScratch, item Item, q *Query, timeMS int64) bool {
+	if item == NoItem || m.Near.Full(q.Session, timeMS) {
+		return false
 	}
 	if len(q.Items) > 0 {
 		if m.learned++; m.learned <= rankAlways || m.learned%rankEvery == 0 {
@@ -148,17 +173,7 @@ func (m *NextItem) Learn(s *NextItemScratch, item Item, q *Query, timeMS int64, 
 		}
 		m.Again.Learn(q.Items[0], q.Items[0] == item)
 	}
-	s.items = q.distinct(s.items[:0], learnWindow+1)
-	k := 0
-	for _, i := range s.items {
-		if i != item && k < learnWindow {
-			s.items[k] = i
-			k++
-		}
-	}
-	m.Together.Learn(item, s.items[:k], timeMS, weight)
-	m.Trends.Learn(item, timeMS, weight)
-	m.Near.Learn(q.Session, item, timeMS)
+	return true
 }
 
 // AppendHead appends the encoding of what belongs to no part.

@@ -13,6 +13,7 @@ import (
 type Customer struct {
 	firstMS, lastMS int64 // event times of the first and the last event; 0: none
 	flood           flood
+	daily           models.Daily
 	recent          []seen // items met, by (time, item) ascending
 	bought          []seen // items bought, likewise
 	cart            []cartLine
@@ -43,6 +44,8 @@ type seen struct {
 	hash uint64
 	atMS int64
 	item models.Item
+	// taught is the weight of the events of it that counted on the day of atMS, in views. It is of use on the day of the customer's daily only.
+	taught uint8
 }
 
 // searched is a search: what it asked for, as terms of items.
@@ -114,6 +117,9 @@ func meet(list []seen, s seen, limit int) []seen {
 			continue
 		}
 		if list[i].atMS >= s.atMS {
+			if list[i].atMS == s.atMS {
+				list[i].taught = max(list[i].taught, s.taught)
+			}
 			return list
 		}
 		copy(list[i:], list[i+1:])
@@ -141,6 +147,25 @@ func meet(list []seen, s seen, limit int) []seen {
 	}
 	return slices.Insert(grow(list), at, s)
 }
+
+// teach takes in an event of an item, of some weight in views, and says whether it is heard, and counts; taught is the weight of what has counted
+// for the item today.
+func (c *Customer) teach(hash uint64, weight uint8, nowMS int64) (taught uint8, heard, counts bool) {
+	c.daily.Turn(nowMS)
+	var x *seen
+	if at := slices.IndexFunc(c.recent, func(x seen) bool { return x.hash == hash }); at >= 0 && c.ofToday(&c.recent[at]) {
+		x, taught = &c.recent[at], c.recent[at].taught
+	}
+	if heard, counts = c.daily.Teach(float32(taught), float32(weight)); counts {
+		if taught += weight; x != nil {
+			x.taught = taught
+		}
+	}
+	return taught, heard, counts
+}
+
+// ofToday says whether what is said of an item's teaching is of the customer's latest day.
+func (c *Customer) ofToday(x *seen) bool { return models.DayOf(x.atMS) == c.daily.Day }
 
 // grow makes room for one more by little: most customers keep few of anything.
 func grow[T any](list []T) []T {

@@ -27,6 +27,7 @@ const (
 	hasSearched
 	hasReceipts
 	hasPieces
+	hasTaught
 	allSections = 1<<iota - 1
 )
 
@@ -38,7 +39,7 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
 		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0, len(c.searched.terms) > 0, len(c.receipts) > 0,
-		slices.ContainsFunc(c.orders, func(o order) bool { return o.pieces > 0 })} {
+		slices.ContainsFunc(c.orders, func(o order) bool { return o.pieces > 0 }), c.daily.Items > 0} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -141,6 +142,9 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 		for _, o := range c.orders {
 			w.uint(uint64(o.pieces))
 		}
+	}
+	if sections&hasTaught != 0 {
+		c.appendTaught(&w)
 	}
 	if sections&hasFeatures != 0 { // last: it takes the rest
 		w.fixed(c.sets.user.layout)
@@ -287,6 +291,9 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 			c.orders[i].pieces = int64(r.limited(1 << 62))
 		}
 	}
+	if sections&hasTaught != 0 {
+		r.taught(c)
+	}
 	if sections&hasFeatures != 0 {
 		if layout := r.layout(all); r.err == nil {
 			row, err := sets.user.Decode(r.b, layout)
@@ -303,6 +310,33 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 		return nil, r.err
 	}
 	return c, nil
+}
+
+// appendTaught writes what was taught on the latest day: how many events, and of each recent item that was met on it the weight of those that counted.
+func (c *Customer) appendTaught(w *writer) {
+	w.int(int64(c.daily.Day))
+	w.uint(uint64(c.daily.Items))
+	for k := range c.recent {
+		if c.ofToday(&c.recent[k]) {
+			w.b = append(w.b, c.recent[k].taught)
+		}
+	}
+}
+
+func (r *reader) taught(c *Customer) {
+	day := r.int()
+	if day != int64(int32(day)) {
+		r.failf("day %d", day)
+	}
+	c.daily = models.Daily{Day: int32(day), Items: uint16(r.limited(models.DailyItems))}
+	if c.daily.Items == 0 {
+		r.failf("a day on which nothing was taught")
+	}
+	for k := range c.recent {
+		if c.ofToday(&c.recent[k]) {
+			c.recent[k].taught = r.byte()
+		}
+	}
 }
 
 // Size estimates the bytes it takes in memory.

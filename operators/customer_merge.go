@@ -18,6 +18,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	case o.flood.startMS == c.flood.startMS:
 		c.flood.n += o.flood.n
 	}
+	c.daily.Add(o.daily)
 	for _, s := range o.recent {
 		c.recent = meet(c.recent, s, l.History)
 	}

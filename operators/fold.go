@@ -69,6 +69,7 @@ type lesson struct {
 	atMS     int64
 	item     models.Item
 	weight   float32
+	counts   bool  // for sums
 	from, to int32 // of before: the items met before it, the latest first; itself may be one of them
 	fresh    int32 // index of the id if the item has no row
 }
@@ -154,9 +155,9 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 	case streams.WishlistAdded:
 		p.interact(t, c, s, lines, weightWished)
 	case streams.ProductAdded:
-		p.interact(t, c, s, lines, weightAdded)
+		count := p.interact(t, c, s, lines, weightAdded)
 		if p.learnsPairs {
-			s.pairCart(c, lines, now)
+			s.pairCart(c, lines, count, now)
 		}
 		for i := range lines {
 			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
@@ -171,16 +172,16 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 			c.put(lineOf(&lines[i], now), p.config.Limits.Cart)
 		}
 	case streams.OrderCompleted:
-		p.interact(t, c, s, lines, weightAnOrder)
+		count := p.interact(t, c, s, lines, weightAnOrder)
 		c.cart = c.cart[:0]
 		if p.learnsPairs {
-			s.pairOrder(lines, now)
+			s.pairOrder(lines, count, now)
 		}
 		if p.learnsReturns {
-			s.noteSold(lines, true)
+			s.noteSold(lines, count, true)
 		}
 		if p.learnsAgain {
-			s.noteRepeats(c, lines, now)
+			s.noteRepeats(c, lines, count, now)
 		}
 		for i := range lines {
 			c.bought = meet(c.bought, seen{hash: hashItem(lines[i].ID), atMS: now, item: models.NoItem}, p.config.Limits.Bought)
@@ -190,7 +191,12 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 		}
 	case streams.OrderCancelled, streams.OrderRefunded:
 		if e.Type == streams.OrderRefunded && p.learnsReturns {
-			s.noteSold(lines, false)
+			var count lineSet
+			for i := range lines {
+				_, _, counts := c.teach(hashItem(lines[i].ID), weightAnOrder, now)
+				count |= lineSet(bit(counts)) << i
+			}
+			s.noteSold(lines, count, false)
 		}
 		c.takeBack(feature.ReturnOf(e))
 	case streams.SearchPerformed:
@@ -220,10 +226,11 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 	}
 }
 
-// interact notes that the customer met items: in their history, and as lessons, as far as a recommender asks for either.
-func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []streams.Line, weight float32) {
+// interact notes that the customer met items: in their history, and as lessons, as far as a recommender asks for either and the customer
+// may still teach. It returns the lines that count.
+func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []streams.Line, weight uint8) (count lineSet) {
 	if len(p.recommenders)+len(p.predictions) == 0 {
-		return
+		return 0
 	}
 	key, nowMS := customerKey(t.CustomerHash()), t.NowMS
 	for i := range lines {
@@ -233,7 +240,13 @@ func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []stre
 			c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item}, p.config.Limits.History)
 			continue
 		}
-		l := lesson{hash: hash, key: key, atMS: nowMS, item: item, weight: weight, from: int32(len(s.before)), fresh: -1}
+		taught, heard, counts := c.teach(hash, weight, nowMS)
+		if !heard {
+			c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item, taught: taught}, p.config.Limits.History)
+			continue
+		}
+		count |= lineSet(bit(counts)) << i
+		l := lesson{hash: hash, key: key, atMS: nowMS, item: item, weight: float32(weight), counts: counts, from: int32(len(s.before)), fresh: -1}
 		if item == models.NoItem {
 			l.fresh = int32(len(s.fresh))
 			s.fresh = append(s.fresh, strings.Clone(lines[i].ID))
@@ -249,9 +262,15 @@ func (p *Program) interact(t *engine.Turn, c *Customer, s *scratch, lines []stre
 		}
 		l.to = int32(len(s.before))
 		s.lessons = append(s.lessons, l)
-		c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item}, p.config.Limits.History)
+		c.recent = meet(c.recent, seen{hash: hash, atMS: nowMS, item: item, taught: taught}, p.config.Limits.History)
 	}
+	return count
 }
+
+// lineSet is a set of an event's first featuredLines lines, a bit each.
+type lineSet uint32
+
+func (x lineSet) has(line int) bool { return x>>line&1 == 1 }
 
 // customerKey names a customer to the models; it is never 0.
 func customerKey(hash uint64) uint64 { return hash | 1 }
@@ -360,7 +379,7 @@ func (p *Program) learn(s *scratch, l *lesson, fresh bool) {
 		}
 	}
 	p.catalog.met(item, l.atMS)
-	if p.learnsTogether {
+	if p.learnsTogether && l.counts {
 		s.apart = s.apart[:0]
 		for _, b := range before {
 			if b != item && len(s.apart) < learnedHistory {
@@ -372,7 +391,7 @@ func (p *Program) learn(s *scratch, l *lesson, fresh bool) {
 	switch {
 	case p.learnsNext:
 		p.learnNext(s, l, item, before)
-	case p.learnsTrends:
+	case p.learnsTrends && l.counts:
 		p.trends.Learn(item, l.atMS, l.weight)
 	}
 	p.learned++

@@ -137,7 +137,11 @@ func (p *Program) learnNext(s *scratch, l *lesson, item models.Item, before []mo
 		q.NowMS = q.TimesMS[0]
 	}
 	p.touchNext()
-	p.next.Learn(p.learning, item, q, l.atMS, l.weight)
+	if l.counts {
+		p.next.Learn(p.learning, item, q, l.atMS, l.weight)
+	} else {
+		p.next.Hear(p.learning, item, q, l.atMS)
+	}
 }
 
 // Erase notes that a customer was erased, for Learn.

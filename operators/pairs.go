@@ -34,9 +34,12 @@ const (
 	weightOrder = 2
 )
 
-// pairCart notes what an item is put beside.
-func (s *scratch) pairCart(c *Customer, lines []streams.Line, nowMS int64) {
+// pairCart notes what an item is put beside; of this and what follows, the lines that count.
+func (s *scratch) pairCart(c *Customer, lines []streams.Line, count lineSet, nowMS int64) {
 	for i := range lines {
+		if !count.has(i) {
+			continue
+		}
 		hash, from := hashItem(lines[i].ID), len(s.partners)
 		for k := len(c.cart) - 1; k >= 0 && len(s.partners)-from < learnedHistory; k-- {
 			if c.cart[k].hash != hash {
@@ -48,8 +51,11 @@ func (s *scratch) pairCart(c *Customer, lines []streams.Line, nowMS int64) {
 }
 
 // pairOrder notes what was ordered together.
-func (s *scratch) pairOrder(lines []streams.Line, nowMS int64) {
+func (s *scratch) pairOrder(lines []streams.Line, count lineSet, nowMS int64) {
 	for i := range lines {
+		if !count.has(i) {
+			continue
+		}
 		hash, from := hashItem(lines[i].ID), len(s.partners)
 		for k := i - 1; k >= 0 && len(s.partners)-from < learnedHistory; k-- {
 			if other := hashItem(lines[k].ID); other != hash {
@@ -65,8 +71,11 @@ func (s *scratch) addPair(hash uint64, nowMS int64, weight float32, from int) {
 }
 
 // noteRepeats notes what is bought for the first time, and what again; before it is.
-func (s *scratch) noteRepeats(c *Customer, lines []streams.Line, nowMS int64) {
+func (s *scratch) noteRepeats(c *Customer, lines []streams.Line, count lineSet, nowMS int64) {
 	for i := range lines {
+		if !count.has(i) {
+			continue
+		}
 		x := repeat{hash: hashItem(lines[i].ID)}
 		for k := range c.bought {
 			if b := &c.bought[k]; b.hash == x.hash {
@@ -80,9 +89,11 @@ func (s *scratch) noteRepeats(c *Customer, lines []streams.Line, nowMS int64) {
 }
 
 // noteSold notes what was sold, or sent back.
-func (s *scratch) noteSold(lines []streams.Line, kept bool) {
+func (s *scratch) noteSold(lines []streams.Line, count lineSet, kept bool) {
 	for i := range lines {
-		s.sold = append(s.sold, sold{hashItem(lines[i].ID), uint32(min(max(lines[i].Quantity, 1), 1000)), !kept})
+		if count.has(i) {
+			s.sold = append(s.sold, sold{hashItem(lines[i].ID), uint32(min(max(lines[i].Quantity, 1), 1000)), !kept})
+		}
 	}
 }
 

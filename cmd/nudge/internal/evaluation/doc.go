@@ -15,5 +15,7 @@ type Interaction struct {
 	Row    int // of its file
 	// NoTarget says that its type is not asked for.
 	NoTarget bool
-	Weight   float32
+	// Counts says, of what is learned, that it is no repetition of what the customer has taught of the item that day: it counts for sums.
+	Counts bool
+	Weight float32
 }

@@ -240,18 +240,20 @@ func TestRobot(t *testing.T) {
 		state = state*6364136223846793005 + 1442695040888963407
 		robot = append(robot, Interaction{User: r.Users(), Item: models.Item(int(state>>33) % r.Items()), TimeMS: at + int64(k)*36, Row: len(train) + k, Weight: 1})
 	}
-	hr := func(train []Interaction) float64 {
-		m, _ := Make("blend-without-sequence")
+	hr := func(name string, train []Interaction) float64 {
+		m, _ := Make(name)
 		f, err := Sessions(context.Background(), m, train, test, r.Users()+1, Protocol{K: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f[ReadingC].Sum().means().HR
 	}
-	with, without := hr(robot), hr(train)
-	t.Logf("hr@2 %.4f, with a robot %.4f", without, with)
-	if without-with > .005 {
-		t.Errorf("hr@2 %.4f, with a robot %.4f", without, with)
+	for _, name := range []string{"blend-without-sequence", "co-occurrence", "trending"} {
+		with, without := hr(name, robot), hr(name, train)
+		t.Logf("%s: hr@2 %.4f, with a robot %.4f", name, without, with)
+		if without-with > .005 {
+			t.Errorf("%s: hr@2 %.4f, with a robot %.4f", name, without, with)
+		}
 	}
 }
 

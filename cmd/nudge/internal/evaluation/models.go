@@ -91,7 +91,11 @@ type trending struct {
 	out []models.Candidate
 }
 
-func (t *trending) Learn(x *Interaction, _ *models.Query) { t.m.Learn(x.Item, x.TimeMS, x.Weight) }
+func (t *trending) Learn(x *Interaction, _ *models.Query) {
+	if x.Counts {
+		t.m.Learn(x.Item, x.TimeMS, x.Weight)
+	}
+}
 
 func (t *trending) Rank(*models.Query) []models.Candidate {
 	t.out = t.out[:0]
@@ -109,6 +113,9 @@ type together struct {
 }
 
 func (t *together) Learn(x *Interaction, before *models.Query) {
+	if !x.Counts {
+		return
+	}
 	const window = 3
 	t.past = slices.DeleteFunc(distinct(t.past[:0], before, window+1), func(i models.Item) bool { return i == x.Item })
 	t.m.Learn(x.Item, t.past[:min(len(t.past), window)], x.TimeMS, x.Weight)
@@ -160,7 +167,11 @@ func newBlend(deep bool) *blend {
 }
 
 func (t *blend) Learn(x *Interaction, before *models.Query) {
-	t.m.Learn(t.s, x.Item, before, x.TimeMS, x.Weight)
+	if x.Counts {
+		t.m.Learn(t.s, x.Item, before, x.TimeMS, x.Weight)
+	} else {
+		t.m.Hear(t.s, x.Item, before, x.TimeMS)
+	}
 	t.m.Train(nil)
 }
 

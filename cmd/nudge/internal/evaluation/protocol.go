@@ -77,11 +77,43 @@ type test struct {
 	model Recommender
 	crowd *crowd
 	past  *history
+	daily map[int]*daily
 }
 
+func newTest(ctx context.Context, m Recommender, users int) *test {
+	return &test{ctx, m, newCrowd(), newHistory(users), map[int]*daily{}}
+}
+
+// learn teaches what the customer may teach on that day, as in the stream.
 func (t *test) learn(x *Interaction, before *models.Query) {
 	t.crowd.add(x)
-	t.model.Learn(x, before)
+	d := t.daily[x.User]
+	if d == nil {
+		d = &daily{}
+		t.daily[x.User] = d
+	}
+	if heard, counts := d.teach(x); heard {
+		y := *x
+		y.Counts = counts
+		t.model.Learn(&y, before)
+	}
+}
+
+// daily is what a customer has taught on the latest day; of each item, the weight of what counted.
+type daily struct {
+	models.Daily
+	items map[models.Item]float32
+}
+
+func (d *daily) teach(x *Interaction) (heard, counts bool) {
+	if d.items == nil || models.DayOf(x.TimeMS) > d.Day {
+		d.items = map[models.Item]float32{}
+	}
+	d.Turn(x.TimeMS)
+	if heard, counts = d.Teach(d.items[x.Item], x.Weight); counts {
+		d.items[x.Item] += x.Weight
+	}
+	return heard, counts
 }
 
 // learnAll lets a model learn a log in the order of time.
@@ -118,7 +150,7 @@ func WithBot(log []Interaction, n, session int, seed uint64) []Interaction {
 // Sessions trains on one log, and asks for every next item of another one's sessions from what came before it in the session. A query is
 // the prefix and the time of its last click. The figures are by reading.
 func Sessions(ctx context.Context, m Recommender, train, tests []Interaction, users int, p Protocol) (map[string]*Figures, error) {
-	t := &test{ctx, m, newCrowd(), newHistory(users)}
+	t := newTest(ctx, m, users)
 	if err := t.learnAll(byTime(train)); err != nil {
 		return nil, err
 	}
@@ -183,7 +215,7 @@ func LeaveOneOut(ctx context.Context, m Recommender, log []Interaction, users in
 			train = append(train, log[i])
 		}
 	}
-	t := &test{ctx, m, newCrowd(), newHistory(users)}
+	t := newTest(ctx, m, users)
 	if err := t.learnAll(train); err != nil {
 		return nil, err
 	}
@@ -224,7 +256,7 @@ type Hour struct {
 // TestThenLearn asks for every event's item before it is learned, in the order of time: targets are events of items that came before, of
 // users that did something before.
 func TestThenLearn(ctx context.Context, m Recommender, log []Interaction, users int, p Protocol) (*Prequential, error) {
-	t := &test{ctx, m, newCrowd(), newHistory(users)}
+	t := newTest(ctx, m, users)
 	out := &Prequential{First: newFigures(p.K, t.crowd), Second: newFigures(p.K, t.crowd), Repeats: newFigures(p.K, t.crowd)}
 	log = byTime(log)
 	const fade = .999
