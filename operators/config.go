@@ -89,7 +89,7 @@ func (r *Rank) within() int64 {
 
 // Rule is a merchandiser's: exactly one of Pin, Boost and Bury.
 type Rule struct {
-	Pin   string  `yaml:"pin"`                   // an item that stands At a place, where the list's other rules allow it
+	Pin   string  `yaml:"pin"`                   // an item that stands At a place, while it may be shown
 	At    int     `yaml:"at" allow:"1..50"`      // the place of what is pinned
 	Boost string  `yaml:"boost"`                 // a condition: the scores of items for which it holds are multiplied by By
 	By    float64 `yaml:"by" allow:"0.01..1000"` // of Boost

@@ -49,6 +49,7 @@ type scratch struct {
 	list        []listed
 	order       []int32 // of list, the best first
 	picks       []pick
+	pins        []pinning
 	taste       taste
 	outcomes    []outcome
 	foretold    []foretold

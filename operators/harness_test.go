@@ -28,6 +28,7 @@ import (
 //	                        lines of: [dN ]HH:MM:SS user type [item[*quantity][@price] ...] [{"props":...}] [key=value ...]
 //	                        user ~x is the anonymous x; keys: context.device, decision, value; prints the decisions.
 //	                        Each event is an epoch of its own, or all are one.
+//	ask HH:MM:SS            lines of questions for a list, as JSON; prints the answers
 //	flush                   closes the windows that are open
 //	pause, resume NAME
 //	customer ID             what is remembered of a customer
@@ -81,6 +82,8 @@ func (s *shop) run(t *testing.T, d *datadriven.TestData) string {
 		return s.fold(nil, s.items(d.Input), 0)
 	case "events":
 		return s.feed(d)
+	case "ask":
+		return s.ask(d)
 	case "flush":
 		return s.number(engine.Entry{ArrivalMS: base, Commands: []engine.Command{{Kind: engine.CommandFlush}}}, nil)
 	case "pause", "resume":
@@ -252,6 +255,31 @@ func (s *shop) items(input string) (out []engine.CatalogRecord) {
 		s.catalog++
 	}
 	return out
+}
+
+// ask asks for lists beside the stream.
+func (s *shop) ask(d *datadriven.TestData) string {
+	var out strings.Builder
+	for _, line := range strings.Split(d.Input, "\n") {
+		var q operators.Question
+		if err := json.Unmarshal([]byte(line), &q); err != nil {
+			s.t.Fatalf("%s: %v", line, err)
+		}
+		a, err := s.program.Recommend(s.program.states[q.Customer], 1, &q, clock(s.t, "", d.CmdArgs[0].Key))
+		if err != nil {
+			fmt.Fprintln(&out, "error:", err)
+			continue
+		}
+		fmt.Fprintf(&out, "%s:", a.Name)
+		for _, x := range a.Items {
+			fmt.Fprintf(&out, " %s (%s)", x.ID, x.Reasons[0].Code)
+		}
+		if a.Empty != "" {
+			fmt.Fprintf(&out, " %s", a.Empty)
+		}
+		fmt.Fprintln(&out)
+	}
+	return out.String()
 }
 
 var linePattern = regexp.MustCompile(`^([^*@]+)(?:\*(\d+))?(?:@([\d.]+))?$`)

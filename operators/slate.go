@@ -84,7 +84,7 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 	if len(r.rules) > 0 {
 		r.apply(p, s, a)
 	}
-	r.choose(p, s, a)
+	r.choose(p, c, s, a)
 	r.show(p, s)
 }
 
@@ -202,20 +202,21 @@ type pick struct {
 //	(1 - d) · score / best score - d · most alike      (maximal marginal relevance; Carbonell, Goldstein 1998)
 //
 // An item's propensity is its chance at its place given those above it.
-func (r *recommender) choose(p *Program, s *scratch, a *asked) {
+func (r *recommender) choose(p *Program, c *Customer, s *scratch, a *asked) {
 	s.picks = s.picks[:0]
+	r.pin(p, c, s, a)
 	explore := r.Rank.Explore
 	if a.turn == nil {
 		explore = 0
 	}
 	for place := 1; place <= a.size; place++ {
-		if i := r.pinned(p, s, a, place); i != models.NoItem {
+		if i := s.pinned(place); i != models.NoItem {
 			s.picks = append(s.picks, pick{item: i, at: -1, propensity: 1})
 			continue
 		}
 		at, allowed := r.best(p, s, explore > 0)
 		if at < 0 {
-			break
+			continue // what is pinned further down moves up
 		}
 		x := pick{at: at, propensity: 1}
 		if explore > 0 && allowed > 1 {
@@ -261,9 +262,15 @@ func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int)
 			}
 			continue
 		}
-		x := -2 * float64(bit(l.buried)) // no likeness is worth as much
+		if l.buried && at >= 0 && !s.list[at].buried {
+			continue // no likeness is worth as much
+		}
+		if l.buried && at < 0 {
+			top = math.Abs(l.score)
+		}
+		x := 0.0
 		if top > 0 {
-			x += (1 - r.Diversify) * l.score / top
+			x = (1 - r.Diversify) * l.score / top
 		}
 		if x > most && allowed <= considered {
 			if x -= r.Diversify * s.alike(p, l.item); x > most {
@@ -310,21 +317,38 @@ func (s *scratch) alike(p *Program, i models.Item) (most float64) {
 	return most
 }
 
-// pinned is the item that a rule in force puts at a place, NoItem for none.
-func (r *recommender) pinned(p *Program, s *scratch, a *asked, place int) models.Item {
+// pinning is an item that a rule puts at a place.
+type pinning struct {
+	item models.Item
+	at   int
+}
+
+// pin finds what the rules in force put where, of what may be shown, and takes it off the candidates: of two for one place, the first; of two
+// places for one item, the first rule's.
+func (r *recommender) pin(p *Program, c *Customer, s *scratch, a *asked) {
+	s.pins = s.pins[:0]
 	for k := range r.rules {
 		x := &r.rules[k]
-		if x.pin == 0 || x.at != place || !x.inForce(a.nowMS) || x.pin == a.page {
+		if x.pin == 0 || x.at > a.size || !x.inForce(a.nowMS) {
 			continue
 		}
 		i := p.catalog.find(x.pin)
-		if !p.catalog.sellable(i, a.nowMS) || slices.ContainsFunc(s.picks, func(other pick) bool { return other.item == i }) {
+		if slices.ContainsFunc(s.pins, func(other pinning) bool { return other.at == x.at || other.item == i }) || !a.keeps(p, r, c, s, i, noSource) {
 			continue
 		}
+		s.pins = append(s.pins, pinning{i, x.at})
 		for k := range s.list {
 			s.list[k].taken = s.list[k].taken || s.list[k].item == i
 		}
-		return i
+	}
+}
+
+// pinned is the item that is pinned at a place, NoItem for none.
+func (s *scratch) pinned(place int) models.Item {
+	for _, x := range s.pins {
+		if x.at == place {
+			return x.item
+		}
 	}
 	return models.NoItem
 }

@@ -32,6 +32,7 @@ const (
 	fromAgain
 	fromSequence
 	numSources = 12 // with room
+	noSource   = -1
 )
 
 var sourceNumbers = map[string]int{
