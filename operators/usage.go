@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -69,6 +70,25 @@ func (p *Program) Unused() (unused []string) {
 		}
 	}
 	return unused
+}
+
+// SecondPins lists the rules that pin what stands at a place only where an earlier rule's item may not be shown, each with that rule.
+func (p *Program) SecondPins() (second [][2]string) {
+	apart := func(a, b *rule) bool {
+		return a.until != 0 && b.from >= a.until || b.until != 0 && a.from >= b.until
+	}
+	for _, r := range p.recommenders {
+		key := func(i int) string { return fmt.Sprintf("recommenders.%s.rules[%d]", r.name, i) }
+		for i := range r.rules {
+			for k := range i {
+				if x, y := &r.rules[k], &r.rules[i]; x.pin != 0 && y.pin != 0 && x.at == y.at && !apart(x, y) {
+					second = append(second, [2]string{key(i), key(k)})
+					break
+				}
+			}
+		}
+	}
+	return second
 }
 
 // set is the compiled features of an entity.

@@ -23,7 +23,7 @@ func (c *cli) checkCommand() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Validate pipeline files: all faults at once",
 		Long: `check reads pipeline files and names every fault with its file, line, column and key, what was found,
-what is allowed, and the word that was probably meant. It exits with 3 if there is one. Of a valid one it warns of features that nobody asks for,
+what is allowed, and the word that was probably meant. It exits with 3 if there is one. Of a valid one it warns of features that nobody asks for and of two pins for one place,
 and estimates what its features take: memory of a customer after one visit and at most, and time of an event. With --events it runs the
 pipeline over a recorded or simulated log and says what each of its rules matched, with a warning where that is nothing.`,
 		Example: `  nudge check shop.yaml
@@ -78,6 +78,9 @@ func (c *cli) checkMore(ctx context.Context, file string, config *pipeline.Confi
 	}
 	for _, name := range program.Unused() {
 		fmt.Fprintf(c.talk, "%s: warning: features.%s: nothing asks for it: no condition, log, audience or output\n", file, name)
+	}
+	for _, x := range program.SecondPins() {
+		fmt.Fprintf(c.talk, "%s: warning: %s: pins another item at the place of %s on the same days: it stands in where that may not be shown\n", file, x[0], x[1])
 	}
 	if events == "" {
 		return nil
