@@ -77,9 +77,11 @@ func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 	}
 	if r.clicks != nil {
 		r.gather(p, c, s, a)
+		r.top(p, c, s, a)
 		r.rank(p, c, s, a)
 	} else {
 		r.chain(p, c, s, a)
+		r.top(p, c, s, a)
 	}
 	if len(r.rules) > 0 {
 		r.apply(p, s, a)
@@ -145,6 +147,30 @@ func (r *recommender) chain(p *Program, c *Customer, s *scratch, a *asked) {
 			}
 		})
 	}
+}
+
+// top fills a list up where next_item is asked and leaves it short: that names only the first few of what is in demand, and these are the first to be sold out.
+func (r *recommender) top(p *Program, c *Customer, s *scratch, a *asked) {
+	want, score := a.size, 1.0
+	if r.PerCategory > 0 || r.PerBrand > 0 {
+		want *= 8
+	}
+	if len(s.list) >= want || !slices.Contains(r.sources, fromNext) || slices.Contains(r.sources, fromTrending) {
+		return
+	}
+	if n := len(s.list); n > 0 {
+		score = s.list[n-1].score
+	}
+	known := len(s.list)
+	r.ask(p, c, s, a, fromTrending, want, func(i models.Item, share float32, x said) {
+		if len(s.list) == want || slices.ContainsFunc(s.list[:known], func(l listed) bool { return l.item == i }) {
+			return
+		}
+		x.rank = len(s.list) + 1
+		if l, _ := s.say(i, fromNext, x); l != nil {
+			l.score = round(float32(score * float64(share)))
+		}
+	})
 }
 
 // apply has the merchandiser's boosts and burials their way.
