@@ -253,6 +253,34 @@ func (c *CoOccurrence) Neighbours(i Item, timeMS int64, f func(i Item, weight fl
 	}
 }
 
+// Alike is how much two items are met together, of how much either is met: from 0 to 1, whichever comes first.
+//
+//	(weight(a→b) + weight(b→a)) / √(count(a) · count(b))
+func (c *CoOccurrence) Alike(a, b Item) float32 {
+	if a == NoItem || b == NoItem || int(a.Row()) >= len(c.rows) || int(b.Row()) >= len(c.rows) {
+		return 0
+	}
+	x, y := &c.rows[a.Row()], &c.rows[b.Row()]
+	if x.count <= 0 || y.count <= 0 {
+		return 0
+	}
+	// Landmarks differ: each row's weights over its own count, and √2^(difference) where the counts of both are needed.
+	apart := min(max(int64(x.period)-int64(y.period), -1000), 1000)
+	ratio := math.Sqrt(float64(x.count) / float64(y.count) * math.Ldexp(1, int(apart)))
+	both := float64(float64(x.weight(b))/float64(x.count))*ratio + float64(float64(y.weight(a))/float64(y.count))/ratio
+	return float32(min(both, 1))
+}
+
+// weight is what a row says of an item.
+func (r *coRow) weight(i Item) float32 {
+	for k := range r.pairs {
+		if r.pairs[k].item == i {
+			return r.pairs[k].weight
+		}
+	}
+	return 0
+}
+
 // Add takes in what other has learned. Rows that overflow keep their heaviest.
 func (c *CoOccurrence) Add(other *CoOccurrence) {
 	for n := range other.rows {

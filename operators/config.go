@@ -51,7 +51,7 @@ type Recommender struct {
 	Size          int      `yaml:"size" allow:"1..50"`
 	PerCategory   int      `yaml:"per_category" allow:"0..50"` // at most so many items of one first category in a list; 0: any number
 	PerBrand      int      `yaml:"per_brand" allow:"0..50"`
-	Diversify     float64  `yaml:"diversify" allow:"0..1"` // how much an item that resembles those above it loses; 0: nothing
+	Diversify     float64  `yaml:"diversify" allow:"0..1"` // how much an item loses that resembles those above it, or is shown everywhere; 0: nothing, 0.5: as measured
 	SeenAtMost    Rate     `yaml:"seen_at_most"`           // an item that was seen so often and not clicked rests
 	Expires       Duration `yaml:"expires" allow:"1s.."`
 	History       int      `yaml:"history" allow:"1..20"`  // how many of the customer's last items speak

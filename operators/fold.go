@@ -50,6 +50,7 @@ type scratch struct {
 	order       []int32 // of list, the best first
 	picks       []pick
 	pins        []pinning
+	above       []models.Item // of the picks
 	taste       taste
 	outcomes    []outcome
 	foretold    []foretold

@@ -153,8 +153,8 @@ func (p *Program) addRecommenders() error {
 		asks := func(sources ...string) bool {
 			return slices.ContainsFunc(r.Candidates, func(c string) bool { return slices.Contains(sources, c) })
 		}
-		p.learnsTogether = p.learnsTogether || asks(viewedTogether, insteadOf)
-		p.learnsTrends = p.learnsTrends || asks(trending)
+		p.learnsTogether = p.learnsTogether || asks(viewedTogether, insteadOf) || r.Diversify > 0 && !p.learnsNext
+		p.learnsTrends = p.learnsTrends || asks(trending) || r.Diversify > 0
 		p.learnsSequence = p.learnsSequence || asks(sequence)
 		p.learnsContent = p.learnsContent || asks(similarContent) || r.Diversify > 0
 		p.learnsPairs = p.learnsPairs || asks(goesWith)

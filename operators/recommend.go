@@ -24,6 +24,7 @@ type recommender struct {
 	sources   []int
 	filter    *condition.Condition // nil: none
 	rules     []rule
+	diversity models.Diversity
 	clicks    *models.Clicks // nil: the sources' order holds
 	within    int64          // ms
 	settles   string         // name of the timer
@@ -50,6 +51,7 @@ func (p *Program) newRecommender(name string, r Recommender) (*recommender, erro
 	if r.Rank.Goal != "" {
 		x.clicks, x.within, x.settles = models.NewClicks(numFeatures), r.Rank.within(), name+".rank"
 	}
+	x.diversity = models.Diversity{Strength: r.Diversify, Alike: p.alike, Share: func(i models.Item) float64 { return p.trends.Share(i) }}
 	d.decide = x.recommend
 	return x, nil
 }

@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -17,6 +16,7 @@ type listed struct {
 	first   int // the source that named it first
 	says    [numSources]said
 	offered models.Offered // for recommenders that rank
+	stands  models.Standing
 	buried  bool
 	taken   bool
 }
@@ -62,11 +62,7 @@ func (p *Program) midnight(days int) int64 {
 	return time.Date(1970, 1, 1+days, 0, 0, 0, 0, p.zone).UnixMilli()
 }
 
-// The bounds of what is considered.
-const (
-	perRankedSource = 60 // candidates of a source, where they are ranked
-	considered      = 60 // of the best candidates, how many a diverse list chooses from
-)
+const perRankedSource = 60 // candidates of a source, where they are ranked
 
 // fill makes the list: candidates, their order, the merchandiser's rules, and what is chosen of them into the scratch's decision.
 func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
@@ -118,7 +114,7 @@ func (r *recommender) chain(p *Program, c *Customer, s *scratch, a *asked) {
 		want *= 8
 	}
 	if r.Diversify > 0 || r.Rank.Explore > 0 || len(r.rules) > 0 {
-		want = max(want, considered)
+		want = max(want, models.DiversityConsidered)
 	}
 	last := 1.0
 	for _, source := range r.sources {
@@ -222,14 +218,11 @@ type pick struct {
 }
 
 // choose takes items off the list, place by place, into the scratch's picks. A place is chance's with the recommender's share of
-// exploring: then each candidate that is still allowed has the same chance. Otherwise it goes to the best, less what it has in common
-// with those above it:
-//
-//	(1 - d) · score / best score - d · most alike      (maximal marginal relevance; Carbonell, Goldstein 1998)
-//
+// exploring: then each candidate that is still allowed has the same chance. Otherwise it goes to the best, where lists are to be diverse
+// to that which is worth most below the items above it, as models.Diversity says, and to what is buried only when there is nothing else.
 // An item's propensity is its chance at its place given those above it.
 func (r *recommender) choose(p *Program, c *Customer, s *scratch, a *asked) {
-	s.picks = s.picks[:0]
+	s.picks, s.above = s.picks[:0], s.above[:0]
 	r.pin(p, c, s, a)
 	explore := r.Rank.Explore
 	if a.turn == nil {
@@ -237,7 +230,7 @@ func (r *recommender) choose(p *Program, c *Customer, s *scratch, a *asked) {
 	}
 	for place := 1; place <= a.size; place++ {
 		if i := s.pinned(place); i != models.NoItem {
-			s.picks = append(s.picks, pick{item: i, at: -1, propensity: 1})
+			s.pick(pick{item: i, at: -1, propensity: 1})
 			continue
 		}
 		at, allowed := r.best(p, s, explore > 0)
@@ -257,9 +250,11 @@ func (r *recommender) choose(p *Program, c *Customer, s *scratch, a *asked) {
 		}
 		x.item = s.list[x.at].item
 		s.list[x.at].taken = true
-		s.picks = append(s.picks, x)
+		s.pick(x)
 	}
 }
+
+func (s *scratch) pick(x pick) { s.picks, s.above = append(s.picks, x), append(s.above, x.item) }
 
 // unit turns a random number into one of [0, 1).
 func unit(x uint64) float64 { return float64(x>>11) / (1 << 53) }
@@ -267,41 +262,25 @@ func unit(x uint64) float64 { return float64(x>>11) / (1 << 53) }
 // best is the candidate that a place goes to, -1 for none, and how many were allowed there, as far as they are counted.
 func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int) {
 	at = -1
-	most, top := math.Inf(-1), 0.0
-	if len(s.order) > 0 {
-		top = math.Abs(s.list[s.order[0]].score)
-	}
+	most := 0.0
 	for _, k := range s.order {
 		l := &s.list[k]
 		if l.taken || !r.fits(p, s, l.item) {
 			continue
 		}
-		if allowed++; allowed > considered && !count {
-			break
-		}
-		if r.Diversify == 0 {
-			if at < 0 {
-				at = int(k)
+		switch allowed++; {
+		case at < 0:
+			at = int(k)
+			if r.Diversify > 0 {
+				most = r.diversity.Worth(&l.stands, l.item, l.score, s.above, 0)
 			}
-			if !count {
-				break
-			}
-			continue
-		}
-		if l.buried && at >= 0 && !s.list[at].buried {
-			continue // no likeness is worth as much
-		}
-		if l.buried && at < 0 {
-			top = math.Abs(l.score)
-		}
-		x := 0.0
-		if top > 0 {
-			x = (1 - r.Diversify) * l.score / top
-		}
-		if x > most && allowed <= considered {
-			if x -= r.Diversify * s.alike(p, l.item); x > most {
+		case r.Diversify > 0 && allowed <= models.DiversityConsidered && l.buried == s.list[at].buried:
+			if x := r.diversity.Worth(&l.stands, l.item, l.score, s.above, most); x > most {
 				at, most = int(k), x
 			}
+		}
+		if !count && (r.Diversify == 0 || allowed == models.DiversityConsidered) {
+			break
 		}
 	}
 	return at, allowed
@@ -335,12 +314,15 @@ func (r *recommender) fits(p *Program, s *scratch, i models.Item) bool {
 	return (r.PerCategory == 0 || x.leaf == 0 || categories < r.PerCategory) && (r.PerBrand == 0 || x.brand == "" || brands < r.PerBrand)
 }
 
-// alike is how much an item resembles the one above it that it resembles most.
-func (s *scratch) alike(p *Program, i models.Item) (most float64) {
-	for _, other := range s.picks {
-		most = max(most, float64(p.content.Alike(i, other.item)))
+// alike is how much two items have in common: of what describes them, and where one is not described how often they are met together.
+func (p *Program) alike(a, b models.Item) float32 {
+	switch {
+	case len(p.content.Terms(a)) > 0 && len(p.content.Terms(b)) > 0:
+		return p.content.Alike(a, b)
+	case p.learnsTogether:
+		return p.together.Alike(a, b)
 	}
-	return most
+	return p.next.Together.Alike(a, b)
 }
 
 // pinning is an item that a rule puts at a place.

@@ -47,6 +47,7 @@ type nextItemFlags struct {
 	bot               int
 	learnValidation   bool
 	k                 int
+	diversity         float64
 	seed              uint64
 	asJSON            bool
 }
@@ -74,7 +75,7 @@ Protocols:
                   had not met; those that it had are counted apart. Each model is held against the source that was best in the first half.
 
 Figures: HR, MRR and NDCG at k with their standard deviation over bootstraps of customers or sessions; coverage (share of the catalogue among the
-first k of any list), diversity (1 - cosine of the customers of two items of a list), novelty (bits: -log2 of an item's share of all events).
+first k of any list), evenness (how many items, shown equally often, would be as varied as these lists: 2^entropy, as a share of the catalogue), diversity (1 - cosine of the customers of two items of a list), novelty (bits: -log2 of an item's share of all events).
 Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 		Example: `  nudge eval next-item --protocol sessions --train train.tsv.gz --test test.tsv.gz --models neighbours,blend
   nudge eval next-item --protocol leave-one-out --data beauty.txt.gz --k 10 --learn-validation
@@ -106,6 +107,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	flags.BoolVar(&f.learnValidation, "learn-validation", false, "leave-one-out: learn the last item but one")
 	flags.IntVar(&f.bot, "bot", 0, "sessions: so many clicks of a bot on items at random, in the last hour of --train")
 	flags.IntVar(&f.k, "k", 20, "length of the lists")
+	flags.Float64Var(&f.diversity, "diversity", 0, "lists as a recommender with so much diversify makes them, from 0 to 1")
 	flags.Uint64Var(&f.seed, "seed", 1, "of the hash of the item ids and of the bootstraps")
 	flags.BoolVar(&f.asJSON, "json", false, "a list of JSON objects")
 	return cmd
@@ -134,6 +136,9 @@ func (f *nextItemFlags) check() error {
 	}
 	if f.k < 1 || f.k > 100 {
 		return usage("--k %d: want 1 to 100", f.k)
+	}
+	if !(f.diversity >= 0 && f.diversity <= 1) {
+		return usage("--diversity %v: want 0 to 1", f.diversity)
 	}
 	for _, r := range f.readings {
 		if !slices.Contains([]string{evaluation.ReadingA, evaluation.ReadingB, evaluation.ReadingC}, r) {
@@ -246,12 +251,15 @@ func (f *nextItemFlags) evaluate(ctx context.Context, name string, log, test []e
 	made, _ := evaluation.Make(name)
 	m := evaluation.NewTimed(made, cpuTime)
 	var times evaluation.Row
-	p := evaluation.Protocol{K: f.k, Learn: f.learn == "on" || f.learnValidation}
+	p := evaluation.Protocol{K: f.k, Learn: f.learn == "on" || f.learnValidation, Diversity: f.diversity}
 	add := func(protocol string, figures *evaluation.Figures) *evaluation.Row {
 		if len(rows) == 0 {
 			m.Into(&times)
 		}
 		r := times
+		if f.diversity > 0 {
+			protocol += fmt.Sprintf(", diversity %v", f.diversity)
+		}
 		r.Model, r.Data, r.Protocol = name, f.dataName(), protocol
 		r.Fill(figures, f.seed)
 		rows = append(rows, r)
@@ -318,11 +326,11 @@ func (c *cli) evalTable(rows []evaluation.Row, k int) error {
 				fmt.Fprintln(t)
 			}
 			protocol = r.Protocol
-			fmt.Fprintf(t, "%s, %d targets\thr@%d\t±\tmrr@%d\t±\tndcg@%d\tcoverage\tdiversity\tnovelty\tnew customer\tnew item\tlong tail\tCPU s\tlearn µs\tanswer µs p50\tp99\n", protocol, r.Targets, k, k, k)
+			fmt.Fprintf(t, "%s, %d targets\thr@%d\t±\tmrr@%d\t±\tndcg@%d\tcoverage\tevenness\tdiversity\tnovelty\tnew customer\tnew item\tlong tail\tCPU s\tlearn µs\tanswer µs p50\tp99\n", protocol, r.Targets, k, k, k)
 		}
 		at := func(m map[string]float64, name string) float64 { return m[fmt.Sprintf("%s@%d", name, k)] }
-		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.3f\t%.1f\t%.3f\t%.3f\t%.3f\t%.1f\t%.1f\t%.1f\t%.1f\n", r.Model, at(r.Metrics, "hr"), at(r.SD, "hr"), at(r.Metrics, "mrr"), at(r.SD, "mrr"), at(r.Metrics, "ndcg"),
-			at(r.Metrics, "coverage"), at(r.Metrics, "diversity"), at(r.Metrics, "novelty"), at(r.Slices["new_customer"], "hr"), at(r.Slices["new_item"], "hr"), at(r.Slices["long_tail"], "hr"), r.CPU, r.LearnUS, r.AnswerUS.P50, r.AnswerUS.P99)
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.3f\t%.3f\t%.1f\t%.3f\t%.3f\t%.3f\t%.1f\t%.1f\t%.1f\t%.1f\n", r.Model, at(r.Metrics, "hr"), at(r.SD, "hr"), at(r.Metrics, "mrr"), at(r.SD, "mrr"), at(r.Metrics, "ndcg"),
+			at(r.Metrics, "coverage"), at(r.Metrics, "evenness"), at(r.Metrics, "diversity"), at(r.Metrics, "novelty"), at(r.Slices["new_customer"], "hr"), at(r.Slices["new_item"], "hr"), at(r.Slices["long_tail"], "hr"), r.CPU, r.LearnUS, r.AnswerUS.P50, r.AnswerUS.P99)
 	}
 	return t.Flush()
 }

@@ -179,6 +179,48 @@ func TestTargetsTimeIsNotSeen(t *testing.T) {
 	}
 }
 
+// What is met together stands apart in a diverse list, and of what is worth the same the target comes last.
+func TestDiverseLists(t *testing.T) {
+	d := newDiverse(1)
+	for k := range 8 {
+		before := &models.Query{}
+		for _, i := range []models.Item{1, 2} {
+			d.learn(&Interaction{User: k, Item: i, Weight: 1}, before)
+			before = &models.Query{Items: []models.Item{i}, TimesMS: []int64{0}}
+		}
+	}
+	found := []models.Candidate{{Item: 9, Score: 9}, {Item: 3, Score: .05}, {Item: 2, Score: .9}, {Item: 1, Score: 1}, {Item: 4, Score: .05}, {Item: 5}}
+	out := func(i models.Item) bool { return i == 9 }
+	for target, want := range map[models.Item]string{4: "[1 3 4 2]", 3: "[1 4 3 2]", 1: "[1 3 4 2]"} {
+		var items []models.Item
+		for _, c := range d.choose(found, target, out, 10) {
+			items = append(items, c.Item)
+		}
+		if got := fmt.Sprint(items); got != want {
+			t.Errorf("the list is %s where %d is asked for, want %s", got, target, want)
+		}
+	}
+	if list := d.choose(found, 4, out, 2); len(list) != 2 || rank(list, 3, nothing) != 2 || rank(list, 4, nothing) != missed {
+		t.Errorf("of a list of 2: %v", list)
+	}
+}
+
+// Evenness is the share of the catalogue that lists are as varied as.
+func TestEvenness(t *testing.T) {
+	c := newCrowd()
+	for i := range models.Item(8) {
+		c.add(&Interaction{Item: i})
+	}
+	for _, x := range []struct {
+		shown map[models.Item]int
+		want  float64
+	}{{nil, 0}, {map[models.Item]int{1: 7}, 1. / 8}, {map[models.Item]int{1: 3, 2: 3}, 2. / 8}, {map[models.Item]int{1: 2, 2: 1, 3: 1}, math.Sqrt(8) / 8}} {
+		if got := (&Figures{crowd: c, shown: x.shown}).Evenness(); math.Abs(got-x.want) > 1e-9 {
+			t.Errorf("lists of %v: evenness %v, want %v", x.shown, got, x.want)
+		}
+	}
+}
+
 type recorder struct {
 	Recommender
 	said map[string]string

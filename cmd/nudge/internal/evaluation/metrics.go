@@ -1,6 +1,7 @@
 package evaluation
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -69,7 +70,8 @@ type Figures struct {
 	Slices  map[string]*Tally
 	users   []int // of ByUser, as they were met
 	crowd   *crowd
-	shown   map[models.Item]bool
+	lists   *diverse // nil: as the model ranks
+	shown   map[models.Item]int
 	novelty spread
 	unlike  spread
 	list    []models.Candidate
@@ -82,17 +84,20 @@ const (
 	sliceLongTail    = "long_tail"    // the target is not of the most popular items that make up half of all events
 )
 
-func newFigures(k int, c *crowd) *Figures {
-	return &Figures{K: k, ByUser: map[int]*Tally{}, Slices: map[string]*Tally{sliceNewCustomer: {}, sliceNewItem: {}, sliceLongTail: {}}, crowd: c, shown: map[models.Item]bool{}}
+func newFigures(k int, c *crowd, lists *diverse) *Figures {
+	return &Figures{K: k, ByUser: map[int]*Tally{}, Slices: map[string]*Tally{sliceNewCustomer: {}, sliceNewItem: {}, sliceLongTail: {}}, crowd: c, lists: lists, shown: map[models.Item]int{}}
 }
 
-// ask takes in an answer.
-func (f *Figures) ask(user, before int, target models.Item, found []models.Candidate, out func(models.Item) bool) {
+// ask takes in an answer, and returns the target's rank in it.
+func (f *Figures) ask(user, before int, target models.Item, found []models.Candidate, out func(models.Item) bool) int {
 	t := f.ByUser[user]
 	if t == nil {
 		t = &Tally{}
 		f.ByUser[user] = t
 		f.users = append(f.users, user)
+	}
+	if f.lists != nil {
+		found = f.lists.choose(found, target, out, f.K)
 	}
 	n := rank(found, target, out)
 	t.add(n, f.K)
@@ -106,6 +111,7 @@ func (f *Figures) ask(user, before int, target models.Item, found []models.Candi
 		f.Slices[sliceLongTail].add(n, f.K)
 	}
 	f.look(found, out)
+	return n
 }
 
 // look takes in the list that would be shown.
@@ -126,7 +132,7 @@ func (f *Figures) look(found []models.Candidate, out func(models.Item) bool) {
 		f.list[at] = c
 	}
 	for i, c := range f.list {
-		f.shown[c.Item] = true
+		f.shown[c.Item]++
 		f.novelty.add(f.crowd.surprise(c.Item))
 		if len(f.users)%16 == 1 { // pairs are dear: those of one user in 16
 			for _, d := range f.list[:i] {
@@ -147,6 +153,23 @@ func (f *Figures) Sum() (t Tally) {
 // Coverage is the share of the known items that was among the first K of a list.
 func (f *Figures) Coverage() float64 {
 	return float64(len(f.shown)) / float64(max(len(f.crowd.counts), 1))
+}
+
+// Evenness is how many items, shown equally often, would be as varied as what was shown, as a share of the known ones: 2^entropy of the
+// first K of all lists (Gomez-Uribe, Hunt 2015, effective catalog size). Coverage counts an item that was shown once like one of every list.
+func (f *Figures) Evenness() float64 {
+	counts := slices.Sorted(maps.Values(f.shown)) // sums of floats depend on their order
+	all, bits := 0.0, 0.0
+	for _, n := range counts {
+		all += float64(n)
+	}
+	for _, n := range counts {
+		bits -= float64(n) / all * math.Log2(float64(n)/all)
+	}
+	if all == 0 {
+		return 0
+	}
+	return math.Exp2(bits) / float64(max(len(f.crowd.counts), 1))
 }
 
 const bootstraps = 200

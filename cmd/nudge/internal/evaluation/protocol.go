@@ -23,6 +23,8 @@ type Protocol struct {
 	K int
 	// Learn says that the model goes on learning while it is tested; in leave-one-out, that it learns the validation item.
 	Learn bool
+	// Diversity makes the lists diverse, by as much as a recommender's diversify says.
+	Diversity float64
 }
 
 // The readings of a next item. Targets that a reading rules out stay in the denominator of B, and are not asked for in C.
@@ -77,12 +79,19 @@ type test struct {
 	model Recommender
 	crowd *crowd
 	past  *history
+	lists *diverse // nil: as the model ranks
 	daily map[int]*daily
 }
 
-func newTest(ctx context.Context, m Recommender, users int) *test {
-	return &test{ctx, m, newCrowd(), newHistory(users), map[int]*daily{}}
+func newTest(ctx context.Context, m Recommender, users int, p Protocol) *test {
+	t := &test{ctx: ctx, model: m, crowd: newCrowd(), past: newHistory(users), daily: map[int]*daily{}}
+	if p.Diversity > 0 {
+		t.lists = newDiverse(p.Diversity)
+	}
+	return t
 }
+
+func (t *test) figures(k int) *Figures { return newFigures(k, t.crowd, t.lists) }
 
 // learn teaches what the customer may teach on that day, as in the stream.
 func (t *test) learn(x *Interaction, before *models.Query) {
@@ -95,6 +104,9 @@ func (t *test) learn(x *Interaction, before *models.Query) {
 	if heard, counts := d.teach(x); heard {
 		y := *x
 		y.Counts = counts
+		if t.lists != nil && counts {
+			t.lists.learn(&y, before)
+		}
 		t.model.Learn(&y, before)
 	}
 }
@@ -150,13 +162,13 @@ func WithBot(log []Interaction, n, session int, seed uint64) []Interaction {
 // Sessions trains on one log, and asks for every next item of another one's sessions from what came before it in the session. A query is
 // the prefix and the time of its last click. The figures are by reading.
 func Sessions(ctx context.Context, m Recommender, train, tests []Interaction, users int, p Protocol) (map[string]*Figures, error) {
-	t := newTest(ctx, m, users)
+	t := newTest(ctx, m, users, p)
 	if err := t.learnAll(byTime(train)); err != nil {
 		return nil, err
 	}
 	t.past = newHistory(users)
 	tests = byTime(tests)
-	figures := map[string]*Figures{ReadingA: newFigures(p.K, t.crowd), ReadingB: newFigures(p.K, t.crowd), ReadingC: newFigures(p.K, t.crowd)}
+	figures := map[string]*Figures{ReadingA: t.figures(p.K), ReadingB: t.figures(p.K), ReadingC: t.figures(p.K)}
 	ask := func(x *Interaction) {
 		items := t.past.items[x.User]
 		if len(items) == 0 {
@@ -215,7 +227,7 @@ func LeaveOneOut(ctx context.Context, m Recommender, log []Interaction, users in
 			train = append(train, log[i])
 		}
 	}
-	t := newTest(ctx, m, users)
+	t := newTest(ctx, m, users, p)
 	if err := t.learnAll(train); err != nil {
 		return nil, err
 	}
@@ -225,7 +237,7 @@ func LeaveOneOut(ctx context.Context, m Recommender, log []Interaction, users in
 		}
 		t.past.add(&validation[i])
 	}
-	f := newFigures(p.K, t.crowd)
+	f := t.figures(p.K)
 	for i := range target {
 		if i%256 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -256,8 +268,8 @@ type Hour struct {
 // TestThenLearn asks for every event's item before it is learned, in the order of time: targets are events of items that came before, of
 // users that did something before.
 func TestThenLearn(ctx context.Context, m Recommender, log []Interaction, users int, p Protocol) (*Prequential, error) {
-	t := newTest(ctx, m, users)
-	out := &Prequential{First: newFigures(p.K, t.crowd), Second: newFigures(p.K, t.crowd), Repeats: newFigures(p.K, t.crowd)}
+	t := newTest(ctx, m, users, p)
+	out := &Prequential{First: t.figures(p.K), Second: t.figures(p.K), Repeats: t.figures(p.K)}
 	log = byTime(log)
 	const fade = .999
 	var hits, targets float64
@@ -287,17 +299,16 @@ func TestThenLearn(ctx context.Context, m Recommender, log []Interaction, users 
 					out.Repeats.ask(x.User, len(items), x.Item, found, nothing)
 				}
 			} else {
-				n := rank(found, x.Item, met)
+				half := out.First
+				if 2*i >= len(log) {
+					half = out.Second
+				}
+				n := half.ask(x.User, len(items), x.Item, found, met)
 				hour.add(n, p.K)
 				hits, targets = fade*hits, fade*targets+1
 				if n <= p.K {
 					hits++
 				}
-				half := out.First
-				if 2*i >= len(log) {
-					half = out.Second
-				}
-				half.ask(x.User, len(items), x.Item, found, met)
 			}
 		}
 		t.learn(x, t.past.of(x.User))

@@ -33,6 +33,7 @@ func (r *Row) Fill(f *Figures, seed uint64) {
 	sum := f.Sum()
 	r.Metrics, r.SD, r.Targets = named(sum.means(), f.K), named(f.Spread(seed), f.K), int(sum.N)
 	r.Metrics[fmt.Sprintf("coverage@%d", f.K)] = f.Coverage()
+	r.Metrics[fmt.Sprintf("evenness@%d", f.K)] = f.Evenness()
 	r.Metrics[fmt.Sprintf("diversity@%d", f.K)] = f.unlike.mean
 	r.Metrics[fmt.Sprintf("novelty@%d", f.K)] = f.novelty.mean
 	r.Slices = map[string]map[string]float64{}
