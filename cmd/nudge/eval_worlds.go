@@ -56,7 +56,10 @@ Policies: a candidate source that recommends alone, such as trending or next_ite
 nobody, who shows nothing; and the oracle, who knows what every item is worth to every shopper and so more than can be known.
 
 Figures: clicks and orders for each visit, of the whole time and of its second half, and how much more than --against with the 95 % t interval over
-the seeds, in percent.`,
+the seeds, in percent. Of what changes after the learning days, a quarter of the time: for each item that arrives, the chance that it is clicked where it is seen
+on its first day, whatever the place, over the oracle's (the median), and how often it is seen, over the oracle's; for each shopper whose
+taste turns, how many of their events pass until three lists in a row hold 80 % of the new taste's share of the best items (the median), the share of
+shoppers for whom it takes 15 at most, and the new taste's share of lists later on, over that of the best items.`,
 		Example: `  nudge eval worlds --world base --policy trending,viewed_together,next_item,oracle --seeds 5
   nudge eval worlds --world base,null --pipeline shop.yaml --policy trending --days 30 --shoppers 1000`,
 		Args: cobra.NoArgs,
@@ -208,6 +211,10 @@ var worldMetrics = []struct {
 func gain(metric, limit string) string { return strings.TrimSpace("more " + metric + " % " + limit) }
 
 func (f *worldsFlags) rows(world string, players []contestant, results [][]closedloop.Result, base int, cpu time.Duration) (rows []evaluation.Row) {
+	var oracle []closedloop.Result
+	if k := slices.IndexFunc(players, func(p contestant) bool { return p.name == policyOracle }); k >= 0 {
+		oracle = results[k]
+	}
 	for k, p := range players {
 		row := evaluation.Row{Model: p.name, Data: world, Protocol: "closed loop", Metrics: map[string]float64{}, SD: map[string]float64{}, CPU: cpu.Seconds()}
 		for s := range results[k] {
@@ -230,9 +237,67 @@ func (f *worldsFlags) rows(world string, players []contestant, results [][]close
 				row.Metrics[gain(m.name, "")], row.Metrics[gain(m.name, "low")], row.Metrics[gain(m.name, "high")] = mean, mean-half, mean+half
 			}
 		}
+		changes(&row, results[k], oracle)
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// The figures of what changes: items on their first day, beside the oracle's, and shoppers whose taste turns.
+const (
+	arrivalClicks = "arrivals click rate of oracle"
+	arrivalShown  = "arrivals shown of oracle"
+	arrivalCount  = "arrivals"
+	turnedEvents  = "turned events" // none where more than half never come to it
+	turnedSoon    = "turned soon"   // share within turnedWithin events
+	turnedShare   = "turned share of best"
+	turnedCount   = "turned"
+)
+
+// turnedWithin is within how many events a turned taste is to be held.
+const turnedWithin = 15
+
+// changes sets the figures of what changes, over all seeds. An arrival that the oracle shows to nobody is left out.
+func changes(row *evaluation.Row, own, oracle []closedloop.Result) {
+	var clicks, shown, events []float64
+	var late closedloop.Shares
+	soon := 0
+	for s := range own {
+		for _, n := range own[s].Turned {
+			events = append(events, float64(n))
+			if n <= turnedWithin {
+				soon++
+			}
+		}
+		late.Own, late.Best = late.Own+own[s].Late.Own, late.Best+own[s].Late.Best
+		if oracle == nil {
+			continue
+		}
+		for k := range own[s].Arrivals {
+			x, best := &own[s].Arrivals[k], &oracle[s].Arrivals[k]
+			if rate := best.ClickRate(); rate > 0 {
+				clicks, shown = append(clicks, x.ClickRate()/rate), append(shown, x.Shown/best.Shown)
+			}
+		}
+	}
+	if n := len(clicks); n > 0 {
+		row.Metrics[arrivalClicks], row.Metrics[arrivalShown], row.Metrics[arrivalCount] = median(clicks), median(shown), float64(n)
+	}
+	if n := len(events); n > 0 {
+		row.Metrics[turnedSoon], row.Metrics[turnedCount] = float64(soon)/float64(n), float64(n)
+		if m := median(events); m < closedloop.Never {
+			row.Metrics[turnedEvents] = m
+		}
+	}
+	if late.Best > 0 {
+		row.Metrics[turnedShare] = late.Own / late.Best
+	}
+}
+
+// median sorts.
+func median(all []float64) float64 {
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 func printWorlds(c *cli, rows []evaluation.Row, against string) error {
@@ -251,6 +316,25 @@ func printWorlds(c *cli, rows []evaluation.Row, against string) error {
 			}
 		}
 		fmt.Fprintln(w)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "\n")
+	fmt.Fprintf(w, "world\tpolicy\tarrivals\tclick rate, of the oracle's\tplaces seen\ttastes turned\tevents until held\twithin %d\tshare later, of the best\n", turnedWithin)
+	for _, r := range rows {
+		cell := func(metric, format string, otherwise string) string {
+			if x, ok := r.Metrics[metric]; ok {
+				return fmt.Sprintf(format, x)
+			}
+			return otherwise
+		}
+		never := ""
+		if r.Metrics[turnedCount] > 0 {
+			never = "never"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Data, r.Model, cell(arrivalCount, "%.0f", ""), cell(arrivalClicks, "%.2f", ""), cell(arrivalShown, "%.2f", ""),
+			cell(turnedCount, "%.0f", ""), cell(turnedEvents, "%.0f", never), cell(turnedSoon, "%.2f", ""), cell(turnedShare, "%.2f", ""))
 	}
 	return w.Flush()
 }

@@ -229,6 +229,7 @@ func (w *World) arrive() {
 // turn gives a shopper other tastes, from one day to the next, as life does.
 func (w *World) turn(p *person) {
 	w.as(p)
+	p.turnedMS, p.was = w.now, p.taste
 	for i := range p.taste {
 		if w.rand.Float64() < 0.5 {
 			p.taste[i] = float32(1.1 * w.shop.Nature.Taste * w.rand.NormFloat64())

@@ -26,7 +26,6 @@ type line struct {
 const (
 	maxCart = 6
 	maxList = 8
-	maxSeen = 4
 )
 
 // person is one slot of the world's people. Everything a visit needs is in it, by value: a copy of it can be walked
@@ -58,9 +57,11 @@ type person struct {
 	band      float32 // ln of the wanted price over the category's median
 	sensitive float32 // to prices
 	impulse   float32
-	everyMS   float64 // mean time between needs
-	shape     float64 // of the gamma distribution of that time: 1 is random, 10 is clockwork
-	casualMS  float64 // mean time between visits without a need
+	turnedMS  int64                    // when their taste turned last; 0: never
+	was       [len(categories)]float32 // their taste before it turned last
+	everyMS   float64                  // mean time between needs
+	shape     float64                  // of the gamma distribution of that time: 1 is random, 10 is clockwork
+	casualMS  float64                  // mean time between visits without a need
 
 	// What has happened to them.
 	satisfaction float32

@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"math"
-	"slices"
 
 	"nudge/streams"
 )
@@ -153,13 +152,27 @@ func (w *World) seeCoupon(p *person, re *reaction) {
 	w.goOn(p, w.pause(p, 4))
 }
 
+// Of a list the first leastSeen items are seen, and fewer than seenBeyond more.
+const (
+	leastSeen  = 4
+	seenBeyond = 5
+)
+
+// reserve is what a recommended item must be worth to be clicked, noise aside.
+func (p *person) reserve() float32 {
+	if p.urgent {
+		return 0.4
+	}
+	return 1.4
+}
+
+// curious says whether somebody would look at a recommended item at all.
+func (p *person) curious(it *item) bool { return p.patience > 0 && !p.looked(it.no) }
+
 // seeItems shows recommended items to somebody who is visiting.
 func (w *World) seeItems(p *person, re *reaction) {
-	seen := min(len(re.items), maxSeen+int(unit(p.no, p.visit, 0xd3)*5))
-	threshold := 1.4 + unitGumbel(p.no, p.visit, 0xd4)
-	if p.urgent {
-		threshold--
-	}
+	seen := min(len(re.items), leastSeen+int(unit(p.no, p.visit, 0xd3)*seenBeyond))
+	threshold := p.reserve() + unitGumbel(p.no, p.visit, 0xd4)
 	best, most := -1, threshold
 	var bought []uint32 // in the rest of the visit, had nothing been shown
 	if w.shop.Truth != nil {
@@ -171,7 +184,7 @@ func (w *World) seeItems(p *person, re *reaction) {
 	for k, i := range re.items {
 		it := &w.items[i]
 		u := p.appeal(it) + unitGumbel(p.no, p.visit, it.no)
-		curious := p.patience > 0 && !p.looked(it.no)
+		curious := p.curious(it)
 		o := outcome{no: it.no, seen: k < seen, click: curious && u > threshold, buyUnask: contains(bought, it.no)}
 		// Having looked at it they want it as much as any item they have found, and pay as willingly.
 		lean := 0.8*p.utility(it) - 2.4 + 0.3*p.impulse
@@ -223,45 +236,3 @@ func unit(no, visit, matter uint32) float64 {
 func unitGumbel(no, visit, matter uint32) float32 {
 	return float32(-math.Log(-math.Log(unit(no, visit, matter)*(1-2e-12) + 1e-12)))
 }
-
-// Utility is the truth about what an item is worth to a shopper now, noise aside, price included; false if the world
-// knows no such shopper or item. It is for measuring a recommender against what is best, never for feeding one.
-func (w *World) Utility(user, item string) (float64, bool) {
-	p := w.personNamed(user, false)
-	i, ok := w.itemNamed(item)
-	if p == nil || !ok {
-		return 0, false
-	}
-	return float64(p.appeal(&w.items[i])), true
-}
-
-// Best returns the ids of the n items in stock that are worth most to somebody now, the best first; none if the world knows no such
-// person. It is what nobody can beat who knows less than the world, for measuring a recommender.
-func (w *World) Best(id string, anonymous bool, n int) []string {
-	p := w.personNamed(id, anonymous)
-	if p == nil {
-		return nil
-	}
-	var best []uint32
-	worth := func(i uint32) float32 { return p.appeal(&w.items[i]) }
-	for i := range uint32(len(w.items)) {
-		if w.items[i].stock <= 0 || p.owns(w.items[i].no) || p.looked(w.items[i].no) {
-			continue
-		}
-		u, at := worth(i), len(best)
-		for at > 0 && worth(best[at-1]) < u {
-			at--
-		}
-		if at < n {
-			best = slices.Insert(best[:min(len(best), n-1)], at, i)
-		}
-	}
-	ids := make([]string, len(best))
-	for k, i := range best {
-		ids[k] = string(w.items[i].appendID(nil))
-	}
-	return ids
-}
-
-// appeal is what an item is worth to somebody who did not look for its category.
-func (p *person) appeal(it *item) float32 { return p.utility(it) + 0.5*p.taste[it.cat] }
