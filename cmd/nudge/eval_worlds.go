@@ -33,8 +33,9 @@ type worldsFlags struct {
 }
 
 const (
-	policyNobody = "nobody"
-	policyOracle = "oracle"
+	policyNobody   = "nobody"
+	policyOracle   = "oracle"
+	policyInformed = "informed"
 )
 
 func (c *cli) evalWorldsCommand() *cobra.Command {
@@ -53,12 +54,13 @@ the pipeline learns from that. Policies of one seed meet the same shoppers with 
 Worlds:
 ` + list + `
 Policies: a candidate source that recommends alone, such as trending or next_item; a pipeline of your own (--pipeline FILE: its name is the file's);
-nobody, who shows nothing; and the oracle, who knows what every item is worth to every shopper and so more than can be known.
+nobody, who shows nothing; informed, who knows the items, the season and how shoppers come by their tastes and choose, but of a shopper only what the events
+say, which is what can be known; and the oracle, who knows what every item is worth to every shopper.
 
 Figures: clicks and orders for each visit, of the whole time and of its second half, and how much more than --against with the 95 % t interval over
 the seeds, in percent. Of what changes after the learning days, a quarter of the time: for each item that arrives, the chance that it is clicked where it is seen
-on its first day, whatever the place, over the oracle's (the median), and how often it is seen, over the oracle's; for each shopper whose
-taste turns, how many of their events pass until three lists in a row hold 80 % of the new taste's share of the best items (the median), the share of
+on its first day, whatever the place, and how often it is seen, both over those of informed, else of the oracle (the medians); for each shopper whose taste
+turns, how many of their events pass until three lists in a row hold 80 % of the new taste's share of the best items (the median), the share of
 shoppers for whom it takes 15 at most, and the new taste's share of lists later on, over that of the best items.`,
 		Example: `  nudge eval worlds --world base --policy trending,viewed_together,next_item,oracle --seeds 5
   nudge eval worlds --world base,null --pipeline shop.yaml --policy trending --days 30 --shoppers 1000`,
@@ -99,6 +101,8 @@ func (f *worldsFlags) contestants() (all []contestant, err error) {
 			all = append(all, contestant{name, closedloop.Nobody})
 		case policyOracle:
 			all = append(all, contestant{name, closedloop.Oracle(f.size)})
+		case policyInformed:
+			all = append(all, contestant{name, closedloop.Informed(f.size)})
 		default:
 			config, faults := pipeline.Parse("--policy "+name, []byte(sourceAlone(name, f.size)))
 			if err := faults.Err(); err != nil {
@@ -211,9 +215,11 @@ var worldMetrics = []struct {
 func gain(metric, limit string) string { return strings.TrimSpace("more " + metric + " % " + limit) }
 
 func (f *worldsFlags) rows(world string, players []contestant, results [][]closedloop.Result, base int, cpu time.Duration) (rows []evaluation.Row) {
-	var oracle []closedloop.Result
-	if k := slices.IndexFunc(players, func(p contestant) bool { return p.name == policyOracle }); k >= 0 {
-		oracle = results[k]
+	var best []closedloop.Result // for arrivals: of who knows what can be known, else of who knows all
+	for _, name := range []string{policyOracle, policyInformed} {
+		if k := slices.IndexFunc(players, func(p contestant) bool { return p.name == name }); k >= 0 {
+			best = results[k]
+		}
 	}
 	for k, p := range players {
 		row := evaluation.Row{Model: p.name, Data: world, Protocol: "closed loop", Metrics: map[string]float64{}, SD: map[string]float64{}, CPU: cpu.Seconds()}
@@ -237,16 +243,16 @@ func (f *worldsFlags) rows(world string, players []contestant, results [][]close
 				row.Metrics[gain(m.name, "")], row.Metrics[gain(m.name, "low")], row.Metrics[gain(m.name, "high")] = mean, mean-half, mean+half
 			}
 		}
-		changes(&row, results[k], oracle)
+		changes(&row, results[k], best)
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// The figures of what changes: items on their first day, beside the oracle's, and shoppers whose taste turns.
+// The figures of what changes: items on their first day, beside those of who knows best, and shoppers whose taste turns.
 const (
-	arrivalClicks = "arrivals click rate of oracle"
-	arrivalShown  = "arrivals shown of oracle"
+	arrivalClicks = "arrivals click rate of best"
+	arrivalShown  = "arrivals shown of best"
 	arrivalCount  = "arrivals"
 	turnedEvents  = "turned events" // none where more than half never come to it
 	turnedSoon    = "turned soon"   // share within turnedWithin events
@@ -257,8 +263,8 @@ const (
 // turnedWithin is within how many events a turned taste is to be held.
 const turnedWithin = 15
 
-// changes sets the figures of what changes, over all seeds. An arrival that the oracle shows to nobody is left out.
-func changes(row *evaluation.Row, own, oracle []closedloop.Result) {
+// changes sets the figures of what changes, over all seeds. An arrival that the best shows to nobody is left out.
+func changes(row *evaluation.Row, own, best []closedloop.Result) {
 	var clicks, shown, events []float64
 	var late closedloop.Shares
 	soon := 0
@@ -270,13 +276,13 @@ func changes(row *evaluation.Row, own, oracle []closedloop.Result) {
 			}
 		}
 		late.Own, late.Best = late.Own+own[s].Late.Own, late.Best+own[s].Late.Best
-		if oracle == nil {
+		if best == nil {
 			continue
 		}
 		for k := range own[s].Arrivals {
-			x, best := &own[s].Arrivals[k], &oracle[s].Arrivals[k]
-			if rate := best.ClickRate(); rate > 0 {
-				clicks, shown = append(clicks, x.ClickRate()/rate), append(shown, x.Shown/best.Shown)
+			x, y := &own[s].Arrivals[k], &best[s].Arrivals[k]
+			if rate := y.ClickRate(); rate > 0 {
+				clicks, shown = append(clicks, x.ClickRate()/rate), append(shown, x.Shown/y.Shown)
 			}
 		}
 	}
@@ -321,7 +327,7 @@ func printWorlds(c *cli, rows []evaluation.Row, against string) error {
 		return err
 	}
 	fmt.Fprintf(c.out, "\n")
-	fmt.Fprintf(w, "world\tpolicy\tarrivals\tclick rate, of the oracle's\tplaces seen\ttastes turned\tevents until held\twithin %d\tshare later, of the best\n", turnedWithin)
+	fmt.Fprintf(w, "world\tpolicy\tarrivals\tclick rate, of the best\tplaces seen\ttastes turned\tevents until held\twithin %d\tshare later, of the best\n", turnedWithin)
 	for _, r := range rows {
 		cell := func(metric, format string, otherwise string) string {
 			if x, ok := r.Metrics[metric]; ok {

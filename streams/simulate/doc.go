@@ -1,7 +1,8 @@
 // Package simulate is a shop that does not exist: a seeded world of shoppers and items that writes what happens in it
 // as events of version 1, knows the truth behind them, and may see decisions and respond to them.
 //
-// There are only three types: Shop is the configuration, World the shop in motion, Record what it writes.
+// There are only four types: Shop is the configuration, World the shop in motion, Record what it writes, Beliefs what who
+// knows its laws can conclude from that.
 //
 // How it decides: a shopper has latent tastes over categories and styles, a price band, a need rhythm and a patience.
 // Every choice (which category, which item of a list, whether to add, whether to pay, whether to come back) is the

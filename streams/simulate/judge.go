@@ -50,25 +50,35 @@ func (w *World) Favourites(id string, anonymous bool, n int) (now, before []int)
 }
 
 func (w *World) best(p *person, n int) []string {
-	type worth struct {
-		item uint32
-		u    float32
-	}
-	var best []worth
+	var best []ranked
 	for i := range uint32(len(w.items)) {
 		it := &w.items[i]
-		if it.stock <= 0 || p.owns(it.no) || p.looked(it.no) {
-			continue
-		}
-		x := worth{i, p.appeal(it)}
-		at := len(best)
-		for at > 0 && best[at-1].u < x.u {
-			at--
-		}
-		if at < n {
-			best = slices.Insert(best[:min(len(best), n-1)], at, x)
+		if it.stock > 0 && !p.owns(it.no) && !p.looked(it.no) {
+			best = insert(best, ranked{i, p.appeal(it)}, n)
 		}
 	}
+	return w.ids(best)
+}
+
+// ranked is the slot of an item and what it is worth.
+type ranked struct {
+	item  uint32
+	worth float32
+}
+
+// insert keeps the n best, the best first.
+func insert(best []ranked, x ranked, n int) []ranked {
+	at := len(best)
+	for at > 0 && best[at-1].worth < x.worth {
+		at--
+	}
+	if at < n {
+		best = slices.Insert(best[:min(len(best), n-1)], at, x)
+	}
+	return best
+}
+
+func (w *World) ids(best []ranked) []string {
 	ids := make([]string, len(best))
 	for k, x := range best {
 		ids[k] = string(w.items[x.item].appendID(nil))
@@ -77,7 +87,7 @@ func (w *World) best(p *person, n int) []string {
 }
 
 // appeal is what an item is worth to somebody who did not look for its category.
-func (p *person) appeal(it *item) float32 { return p.utility(it) + 0.5*p.taste[it.cat] }
+func (p *likes) appeal(it *item) float32 { return p.utility(it) + 0.5*p.taste[it.cat] }
 
 // Shopper is who is behind an id: the number that a shopper keeps, logged in or not, and when their taste turned last, 0 for never. False of strangers.
 func (w *World) Shopper(id string, anonymous bool) (no uint32, turnedMS int64, ok bool) {

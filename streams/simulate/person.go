@@ -28,6 +28,14 @@ const (
 	maxList = 8
 )
 
+// likes is what somebody's choices hang on.
+type likes struct {
+	taste     [len(categories)]float32 // utility of a category
+	style     [dims]float32
+	band      float32 // ln of the wanted price over the category's median
+	sensitive float32 // to prices
+}
+
 // person is one slot of the world's people. Everything a visit needs is in it, by value: a copy of it can be walked
 // through the rest of the visit to see what would have happened.
 type person struct {
@@ -52,16 +60,13 @@ type person struct {
 	skewMS     int32
 
 	// What they are like.
-	taste     [len(categories)]float32 // utility of a category
-	style     [dims]float32
-	band      float32 // ln of the wanted price over the category's median
-	sensitive float32 // to prices
-	impulse   float32
-	turnedMS  int64                    // when their taste turned last; 0: never
-	was       [len(categories)]float32 // their taste before it turned last
-	everyMS   float64                  // mean time between needs
-	shape     float64                  // of the gamma distribution of that time: 1 is random, 10 is clockwork
-	casualMS  float64                  // mean time between visits without a need
+	likes
+	impulse  float32
+	turnedMS int64                    // when their taste turned last; 0: never
+	was      [len(categories)]float32 // their taste before it turned last
+	everyMS  float64                  // mean time between needs
+	shape    float64                  // of the gamma distribution of that time: 1 is random, 10 is clockwork
+	casualMS float64                  // mean time between visits without a need
 
 	// What has happened to them.
 	satisfaction float32
@@ -188,7 +193,7 @@ func (w *World) chance(utility float32) bool {
 }
 
 // fit is how well an item suits a person, its price aside.
-func (p *person) fit(it *item) float32 {
+func (p *likes) fit(it *item) float32 {
 	u := 0.4 * it.quality
 	for d := range it.style {
 		u += p.style[d] * it.style[d]
@@ -197,7 +202,7 @@ func (p *person) fit(it *item) float32 {
 }
 
 // dearness is what an item's price takes from its utility.
-func (p *person) dearness(it *item) float32 {
+func (p *likes) dearness(it *item) float32 {
 	over := it.price - p.band
 	if over < 0 {
 		return 0.5 * p.sensitive * over * over // too cheap is suspect, but less so
@@ -206,7 +211,7 @@ func (p *person) dearness(it *item) float32 {
 }
 
 // utility is what an item is worth to a person, noise aside.
-func (p *person) utility(it *item) float32 { return p.fit(it) - p.dearness(it) }
+func (p *likes) utility(it *item) float32 { return p.fit(it) - p.dearness(it) }
 
 // appendUser writes the id of the account.
 func (p *person) appendUser(b []byte) []byte {

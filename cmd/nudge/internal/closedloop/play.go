@@ -132,23 +132,36 @@ func (p engine) Feed(r *simulate.Record, _ *streams.Event, decided func(*streams
 	return nil
 }
 
-// oracle shows what the world knows to be best.
-type oracle struct {
-	world *simulate.World
+// knowing shows what is best by what it knows of the shopper, and was not shown in the visit.
+type knowing struct {
+	name  string
+	learn func(*streams.Event)
+	best  func(id string, anonymous bool, nowMS int64, n int) []string
 	size  int
 	n     int
 	shown map[string][]string // items, by the customer, in the visit under way
 }
 
-// Oracle shows on every page and product what is worth most to the shopper, as only the world knows, and was not shown in the visit:
-// more than can be reached.
+// Oracle shows on every page and product what is worth most to the shopper, as only the world knows: more than can be reached.
 func Oracle(size int) func(*simulate.World) (Policy, error) {
 	return func(w *simulate.World) (Policy, error) {
-		return &oracle{world: w, size: size, shown: map[string][]string{}}, nil
+		best := func(id string, anonymous bool, _ int64, n int) []string { return w.Best(id, anonymous, n) }
+		return &knowing{name: "oracle", learn: func(*streams.Event) {}, best: best, size: size, shown: map[string][]string{}}, nil
 	}
 }
 
-func (o *oracle) Feed(_ *simulate.Record, e *streams.Event, decided func(*streams.Decision)) error {
+// Informed knows the world's items and how its shoppers come by their tastes and choose, but of each shopper only what the stream says: it shows what they
+// would most likely click for all that can be concluded from that.
+func Informed(size int) func(*simulate.World) (Policy, error) {
+	return func(w *simulate.World) (Policy, error) {
+		b := w.Believe(1)
+		best := func(id string, _ bool, nowMS int64, n int) []string { return b.Best(id, nowMS, n) }
+		return &knowing{name: "informed", learn: b.Observe, best: best, size: size, shown: map[string][]string{}}, nil
+	}
+}
+
+func (o *knowing) Feed(_ *simulate.Record, e *streams.Event, decided func(*streams.Decision)) error {
+	o.learn(e)
 	id, anonymous := who(e)
 	switch e.Type {
 	case streams.DecisionShown:
@@ -163,8 +176,8 @@ func (o *oracle) Feed(_ *simulate.Record, e *streams.Event, decided func(*stream
 		return nil
 	}
 	o.n++
-	d := &streams.Decision{ID: fmt.Sprintf("oracle.%d.home.0", o.n), Kind: streams.KindRecommendation, Name: "home", Action: streams.ActionShow, User: id, Anonymous: anonymous, Propensity: 1}
-	for _, item := range o.world.Best(id, anonymous, o.size+len(o.shown[id])) {
+	d := &streams.Decision{ID: fmt.Sprintf("%s.%d.home.0", o.name, o.n), Kind: streams.KindRecommendation, Name: "home", Action: streams.ActionShow, User: id, Anonymous: anonymous, Propensity: 1}
+	for _, item := range o.best(id, anonymous, e.TimeMS, o.size+len(o.shown[id])) {
 		if len(d.Items) < o.size && !slices.Contains(o.shown[id], item) {
 			d.Items = append(d.Items, streams.DecisionItem{ID: item, Propensity: 1})
 		}
@@ -173,4 +186,4 @@ func (o *oracle) Feed(_ *simulate.Record, e *streams.Event, decided func(*stream
 	return nil
 }
 
-func (o *oracle) Close() error { return nil }
+func (o *knowing) Close() error { return nil }
