@@ -3,7 +3,8 @@ package streams
 // Type is the type of an event.
 type Type uint8
 
-// The event types of version 1. Custom types are all Custom; Event.Name tells them apart.
+// The event types of version 1. Custom types are all Custom; Event.Name tells them apart. What remembers features is named by their numbers, so one
+// that is added comes last, before Custom.
 const (
 	Invalid Type = iota
 	PageViewed
@@ -22,7 +23,6 @@ const (
 	WishlistRemoved
 	CouponApplied
 	CouponDenied
-	DecisionRequested
 	DecisionShown
 	DecisionClicked
 	DecisionRedeemed
@@ -39,6 +39,7 @@ const (
 	UserErased
 	ItemUpserted
 	ItemRemoved
+	DecisionRequested
 	Custom
 	NumTypes
 )

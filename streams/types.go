@@ -20,7 +20,6 @@ var typeNames = [NumTypes]string{
 	WishlistRemoved:     "wishlist.removed",
 	CouponApplied:       "coupon.applied",
 	CouponDenied:        "coupon.denied",
-	DecisionRequested:   "decision.requested",
 	DecisionShown:       "decision.shown",
 	DecisionClicked:     "decision.clicked",
 	DecisionRedeemed:    "decision.redeemed",
@@ -37,6 +36,7 @@ var typeNames = [NumTypes]string{
 	UserErased:          "user.erased",
 	ItemUpserted:        "item.upserted",
 	ItemRemoved:         "item.removed",
+	DecisionRequested:   "decision.requested",
 	Custom:              "custom",
 }
 
