@@ -14,6 +14,7 @@ import (
 func (p *Program) answer(t *engine.Turn, c *Customer, s *scratch) {
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
+	p.lookSoon(t)
 	p.noteShared(t, c, s)
 	p.arm(t, c)
 	name, _ := t.Event.Props.String("name")

@@ -185,7 +185,7 @@ func TestDiverseLists(t *testing.T) {
 	for k := range 8 {
 		before := &models.Query{}
 		for _, i := range []models.Item{1, 2} {
-			d.learn(&Interaction{User: k, Item: i, Weight: 1}, before)
+			d.learn(&Interaction{User: k, Item: i, Weight: 1, Counts: true}, before)
 			before = &models.Query{Items: []models.Item{i}, TimesMS: []int64{0}}
 		}
 	}
