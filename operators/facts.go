@@ -165,6 +165,21 @@ func (n *names) Name(path []string) (slot int, kind condition.Kind, ok bool) {
 	return slot, kind, ok
 }
 
+// Most implements condition.Bounded: of features that are texts, and of traits, the beginning is kept.
+func (n *names) Most(path []string) int {
+	switch path[0] {
+	case "trait":
+		return maxText
+	case entityUser, entityCategory, entitySession, entityGlobal:
+		return feature.MostText
+	case entityItem:
+		if _, ok := n.program.items.set.Find(path[1]); ok {
+			return feature.MostText
+		}
+	}
+	return 0
+}
+
 func (n *names) find(path []string) (slot int, kind condition.Kind, ok bool) {
 	p := n.program
 	if len(path) == 3 && path[0] == "event" && path[1] == "props" && n.scope&scopeThis != 0 {

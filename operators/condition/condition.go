@@ -155,6 +155,9 @@ type node struct {
 	truth  func(Vars) bool
 	list   func(Vars) []string
 	fixed  bool // the same whatever the Vars
+
+	literals []string // texts that are written out
+	most     int      // bytes that are kept of its texts; 0: all
 }
 
 type compiler struct {
@@ -180,7 +183,7 @@ func (k *compiler) node(x ast.Node) node {
 	case *ast.BoolNode:
 		return node{kind: Truth, fixed: true, truth: func(Vars) bool { return x.Value }}
 	case *ast.StringNode:
-		return node{kind: Text, fixed: true, text: func(Vars) string { return x.Value }}
+		return node{kind: Text, fixed: true, literals: []string{x.Value}, text: func(Vars) string { return x.Value }}
 	case *ast.ArrayNode:
 		return k.array(x)
 	case *ast.IdentifierNode, *ast.MemberNode:
@@ -219,7 +222,7 @@ func (k *compiler) array(x *ast.ArrayNode) node {
 			return k.failf(n, "a list holds texts or numbers that are written out, such as [\"gold\", \"silver\"]", "", "%q in a list", n.String())
 		}
 	}
-	return node{kind: List, fixed: true, list: func(Vars) []string { return texts }}
+	return node{kind: List, fixed: true, literals: texts, list: func(Vars) []string { return texts }}
 }
 
 // name resolves a.b.c, and a["b"].
@@ -244,9 +247,9 @@ func (k *compiler) name(x ast.Node) node {
 	case Truth:
 		return node{kind: kind, truth: func(v Vars) bool { return v.Truth(slot) }}
 	case List:
-		return node{kind: kind, list: func(v Vars) []string { return v.List(slot) }}
+		return node{kind: kind, most: k.most(path), list: func(v Vars) []string { return v.List(slot) }}
 	}
-	return node{kind: kind, text: func(v Vars) string { return v.Text(slot) }}
+	return node{kind: kind, most: k.most(path), text: func(v Vars) string { return v.Text(slot) }}
 }
 
 func pathOf(x ast.Node) ([]string, bool) {

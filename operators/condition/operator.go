@@ -17,6 +17,9 @@ func (k *compiler) binary(x *ast.BinaryNode) node {
 	if k.fault != nil {
 		return a
 	}
+	if k.fits(x, a, b); k.fault != nil {
+		return a
+	}
 	switch x.Operator {
 	case "and", "&&", "or", "||":
 		a, b = k.want(x.Left, a, Truth), k.want(x.Right, b, Truth)

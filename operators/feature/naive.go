@@ -156,7 +156,7 @@ func (s *Set) samples(source int, past []Past, from, to int64) (out []sampled) {
 			v := sampled{atMS: p.TimeMS, number: n}
 			if x.field != nil {
 				v.text = textOf(x.field, x.prop, o, l)
-				v.text = v.text[:min(len(v.text), mostText)]
+				v.text = v.text[:min(len(v.text), MostText)]
 			}
 			out = append(out, v)
 		})
@@ -269,7 +269,7 @@ func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, ok bool) {
 	case topSketch:
 		counts := map[string]int{}
 		for _, y := range v {
-			counts[y.text[:min(len(y.text), mostText)]]++
+			counts[y.text[:min(len(y.text), MostText)]]++
 		}
 		if !models.TopKExact(len(v), len(counts)) {
 			return x, false // which are listed is the sample's choice: its error is held by the tests of models

@@ -52,8 +52,8 @@ func (x *sample) occurrence() uint32 {
 	return uint32(h * 0xff51afd7ed558ccd >> 32)
 }
 
-// mostText is how much of a text is kept.
-const mostText = 64
+// MostText is how many bytes of a text first, last, topk and sequence keep.
+const MostText = 64
 
 type distinctSketch struct{}
 
@@ -115,13 +115,13 @@ type edgeSketch struct{ first, number bool }
 
 func (s edgeSketch) key() string { return fmt.Sprintf("edge %v %v", s.first, s.number) }
 func (s edgeSketch) add(b []byte, x sample) []byte {
-	var space [8 + mostText]byte
+	var space [8 + MostText]byte
 	e := binary.BigEndian.AppendUint64(space[:0], uint64(x.atMS)^1<<63)
 	if s.number {
 		e = binary.BigEndian.AppendUint64(e, uint64(x.number)^1<<63)
 	} else {
 		text := x.text()
-		e = append(e, text[:min(len(text), mostText)]...)
+		e = append(e, text[:min(len(text), MostText)]...)
 	}
 	return s.merge(b, e)
 }
@@ -149,9 +149,9 @@ func (s edgeSketch) value(b []byte, _ int64) Value {
 	}
 	return Value{Text: strings.ToValidUTF8(string(b[8:]), ""), Number: math.NaN()}
 }
-func (edgeSketch) cost() sketchCost { return sketchCost{24, 8 + mostText, 50} }
+func (edgeSketch) cost() sketchCost { return sketchCost{24, 8 + MostText, 50} }
 func (s edgeSketch) check(b []byte) error {
-	if n := len(b); n != 0 && n < 8 || s.number && n != 0 && n != 16 || n > 8+mostText {
+	if n := len(b); n != 0 && n < 8 || s.number && n != 0 && n != 16 || n > 8+MostText {
 		return errors.New("feature: a first or last value is cut off")
 	}
 	return nil
@@ -163,9 +163,9 @@ type sequenceSketch struct{ k int }
 
 func (s sequenceSketch) key() string { return fmt.Sprintf("sequence %d", s.k) }
 func (s sequenceSketch) add(b []byte, x sample) []byte {
-	var space [9 + mostText]byte
+	var space [9 + MostText]byte
 	text := x.text()
-	text = text[:min(len(text), mostText)]
+	text = text[:min(len(text), MostText)]
 	e := binary.BigEndian.AppendUint64(space[:0], ^(uint64(x.atMS) ^ 1<<63))
 	e = append(append(e, byte(len(text))), text...)
 	at := 0
@@ -223,11 +223,11 @@ func (s sequenceSketch) value(b []byte, _ int64) Value {
 	}
 	return v
 }
-func (s sequenceSketch) cost() sketchCost { return sketchCost{32, s.k * (9 + mostText), 90} }
+func (s sequenceSketch) cost() sketchCost { return sketchCost{32, s.k * (9 + MostText), 90} }
 func (s sequenceSketch) check(b []byte) error {
 	var before []byte
 	for n := 0; len(b) > 0; n++ {
-		if len(b) < 9 || len(b) < 9+int(b[8]) || b[8] > mostText || n >= s.k || before != nil && compareElements(before, b) > 0 {
+		if len(b) < 9 || len(b) < 9+int(b[8]) || b[8] > MostText || n >= s.k || before != nil && compareElements(before, b) > 0 {
 			return errors.New("feature: a sequence is cut off or out of order")
 		}
 		before, b = b, b[9+int(b[8]):]

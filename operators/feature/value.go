@@ -317,6 +317,8 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 		onText := x.OneHot != "" || x.Hash > 0
 		key := "transform[" + strconv.Itoa(i) + "]"
 		switch {
+		case len(x.OneHot) > MostText:
+			return &Fault{Key: key + ".one_hot", Found: "a text of " + strconv.Itoa(len(x.OneHot)) + " bytes", Allowed: "of texts the first " + strconv.Itoa(MostText) + " bytes are kept: write those"}
 		case n != 1:
 			return &Fault{Key: key, Found: strconv.Itoa(n) + " steps in one", Allowed: "want one of {fill: 0}, {clip: [0, 100]}, {log: true}, {standardise: true}, {bucket: [1, 10]}, {one_hot: gold}, {hash: 1024}"}
 		case x.Clip != nil && (len(x.Clip) != 2 || x.Clip[0] > x.Clip[1]):
