@@ -13,13 +13,14 @@ import (
 //	user_id; client_id, app_instance_id, user_pseudo_id   user; anon
 //	timestamp_micros, event_timestamp                     time
 //	name, event_name                                      type, see ga4Types; what is none of those is custom.<name>
-//	items[].item_id, price, quantity, index               items, or item of a view, a click and a wish
+//	items[].item_id, price, quantity, index or item_list_index    items, or item of a view, a click and a wish
 //	value, currency, transaction_id, search_term          value, currency, props.order, props.query
-//	item_list_id, else item_list_name                     props.list
+//	item_list_id, else item_list_name, else the first item's      props.list
 //	coupon                                                props.coupon
 //	page_location, page_referrer, language, source, campaign; device.category    context
 //	ga_session_id                                         session
 //	all other parameters                                  props
+//	user_properties of a user_engagement                  props of a user.updated; of other events they are left out, as one record is one event
 //
 // GA4 has no id of an event: the hash of the record's text is the id, so that a record that is sent twice is one event.
 
@@ -41,9 +42,16 @@ type ga4Event struct {
 	items       Value
 	params      map[string]Value
 	order       []string // of the parameters
+	traits      []trait
 	device      Value
 	transaction Value
 	revenue     Value
+}
+
+// trait is a user property.
+type trait struct {
+	name  string
+	value Value
 }
 
 func (d *Decoder) ga4(b []byte, e *Event) *Fault {
@@ -92,6 +100,8 @@ func (g *ga4Event) parse(o Props) (f *Fault) {
 				g.transaction, _ = shop.Get("transaction_id")
 				g.revenue, _ = shop.Get("purchase_revenue")
 			}
+		case "user_properties":
+			g.properties(v)
 		case "params":
 			f = g.parameters(key, v)
 		case "event_params":
@@ -137,11 +147,36 @@ func (g *ga4Event) parameters(key string, v Value) *Fault {
 	return nil
 }
 
-// rows takes in parameters as the export has them: {"key": K, "value": {"string_value": V}}.
+// rows takes in parameters as the export has them.
 func (g *ga4Event) rows(key string, v Value) *Fault {
 	if v.Kind() != "list" {
 		return &Fault{FaultType, fmt.Sprintf("field %q: want a list, got %s", key, excerpt(v))}
 	}
+	ga4Rows(v, g.parameter)
+	return nil
+}
+
+// properties takes in user properties: as the export has them, or as {"tier": {"value": "gold"}}.
+func (g *ga4Event) properties(v Value) {
+	add := func(name string, v Value) {
+		if v.Kind() != "null" {
+			g.traits = append(g.traits, trait{name, v})
+		}
+	}
+	ga4Rows(v, add)
+	if o, ok := v.Props(); ok {
+		o.Each(func(name string, v Value) bool {
+			if in, ok := v.Props(); ok {
+				v, _ = in.Get("value")
+			}
+			add(name, v)
+			return true
+		})
+	}
+}
+
+// ga4Rows calls f for the rows of a list: {"key": K, "value": {"string_value": V}}.
+func ga4Rows(v Value, f func(name string, v Value)) {
 	v.List(func(_ int, row Value) bool {
 		o, _ := row.Props()
 		k, _ := o.Get("key")
@@ -150,14 +185,13 @@ func (g *ga4Event) rows(key string, v Value) *Fault {
 		if in, isObject := value.Props(); ok && isObject {
 			for _, kind := range []string{"string_value", "int_value", "double_value", "float_value"} {
 				if x, there := in.Get(kind); there && x.Kind() != "null" {
-					g.parameter(name, ga4Number(kind, x))
+					f(name, ga4Number(kind, x))
 					break
 				}
 			}
 		}
 		return true
 	})
-	return nil
 }
 
 // ga4Number turns a number that the export has written as a string into one.
@@ -177,7 +211,10 @@ func (g *ga4Event) native(hash uint64) ([]byte, *Fault) {
 	}
 	t, known := ga4Types[g.name]
 	name := typeNames[t]
-	if !known {
+	switch {
+	case g.name == "user_engagement" && len(g.traits) > 0:
+		t, name = UserUpdated, typeNames[UserUpdated]
+	case !known:
 		if t, name = segmentType(g.name); t == Invalid {
 			return nil, &Fault{FaultEvent, fmt.Sprintf(`field "name": %q has no letter or digit that a type could be named by`, excerpt(g.name))}
 		}
@@ -250,12 +287,24 @@ func (g *ga4Event) native(hash uint64) ([]byte, *Fault) {
 		w.put("order", asText(order))
 		w.put("query", asText(param("search_term")))
 		list := param("item_list_id", "item_list_name")
+		if list == nil {
+			list = g.listOfItems()
+		}
 		if list == nil && t == ListViewed {
 			list = Value(`"list"`)
 		}
 		w.put("list", asText(list))
+		traits := map[string]bool{}
+		if t == UserUpdated {
+			for _, x := range g.traits {
+				if !traits[x.name] {
+					w.put(x.name, x.value)
+				}
+				traits[x.name] = true
+			}
+		}
 		for _, key := range g.order {
-			if !ga4Taken[key] && key != "order" && key != "query" && key != "list" {
+			if !traits[key] && !ga4Taken[key] && key != "order" && key != "query" && key != "list" {
 				w.put(key, g.params[key])
 			}
 		}
@@ -286,10 +335,29 @@ func (g *ga4Event) line(w *rewriting, item Props, id string) {
 	w.put("price", ga4Number("", get("price")))
 	w.put("quantity", ga4Number("", get("quantity")))
 	if id == "id" {
-		if at, ok := get("index").Number(); ok && at >= 1 {
-			w.put("position", get("index"))
+		for _, key := range []string{"index", "item_list_index"} {
+			at := ga4Number("", get(key))
+			if n, ok := at.Number(); ok && n >= 1 {
+				w.put("position", at)
+				break
+			}
 		}
 	}
+}
+
+// listOfItems is the list that the first item says it was seen in.
+func (g *ga4Event) listOfItems() (list Value) {
+	g.items.List(func(_ int, v Value) bool {
+		item, _ := v.Props()
+		for _, key := range []string{"item_list_id", "item_list_name"} {
+			x, _ := item.Get(key)
+			if text, ok := x.Text(); list == nil && (ok && text != "" && text != "(not set)" || x.Kind() == "number") {
+				list = x
+			}
+		}
+		return false
+	})
+	return list
 }
 
 // asText turns a number into the text that it is written as; senders write ids either way. What is neither is left out.
