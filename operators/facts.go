@@ -431,8 +431,9 @@ func (f *facts) List(slot int) []string {
 func (f *facts) appendLogged(b []byte, l *logged) []byte {
 	start, known := len(b), false
 	b = append(b, l.member...)
-	switch {
-	case l.slot>>slotBits == slotFeature:
+	switch what := l.slot >> slotBits; {
+	case len(f.event.Lines) == 0 && (what == slotItemFeature || what == slotCategoryFeature): // of no item
+	case what == slotFeature:
 		b, known = f.view.AppendJSON(b, l.slot&(1<<slotBits-1))
 	case l.kind == condition.Number:
 		x := f.Number(l.slot)

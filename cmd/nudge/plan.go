@@ -27,13 +27,12 @@ is warm when its window has passed, or at once after nudge rebuild. It exits wit
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now, err := pipeline.Load(args[len(args)-1])
-			if err != nil {
-				return err
-			}
 			var old *pipeline.Config
 			if len(args) == 2 {
-				old, err = pipeline.Load(args[0])
-			} else {
+				var wrong error
+				old, wrong = pipeline.Load(args[0])
+				err = errors.Join(wrong, err)
+			} else if err == nil {
 				old, err = c.inForce(cmd, now.With(at.over), &at)
 			}
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -53,6 +54,9 @@ func testFiles(args []string) (files []string, err error) {
 		if strings.HasSuffix(arg, ".yaml") {
 			files = append(files, arg)
 			continue
+		}
+		if _, err := os.Stat(arg); err != nil {
+			return nil, err
 		}
 		in, err := filepath.Glob(filepath.Join(arg, "*"+testSuffix))
 		if err == nil && len(in) == 0 {

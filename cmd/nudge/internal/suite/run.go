@@ -80,8 +80,12 @@ func (r *run) item(key string, item map[string]any, number int) error {
 }
 
 func (r *run) step(key string, number int, s *Step) (err error) {
-	if r.now, err = r.file.timeOf(s.At, r.now); err != nil {
+	before := r.now
+	if r.now, err = r.file.timeOf(s.At, before); err != nil {
 		return r.file.fault(key+".at", "%v", err)
+	}
+	if s.Type == "" && r.now.Before(before) {
+		return r.file.fault(key+".at", "%q is before the step above, and without an event: time does not go back; want a later time, or an event that comes late", s.At)
 	}
 	if s.User != "" {
 		r.customer, r.anon = s.User, false
