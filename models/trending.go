@@ -12,24 +12,27 @@ import (
 //	value(i) = Σ weight · 2^(-age/HalfLife)   over the events of item i
 //
 // The Kept best items stand ready in order, so that asking for them costs nothing: decay is the same for all, so only an
-// item that is learned can rise, and it moves up from where it stands. Order: value descending, then item ascending.
+// item that is learned can rise, and it moves up from where it stands. Order: value descending, then item ascending. So do the best of each
+// group (Group), for where the best of all are not wanted.
 // Bad input (no item, a weight that is not positive) teaches nothing.
 type Trending struct {
 	// Touch is called with the row's number before a row changes. nil: nobody has to know.
 	Touch func(row uint32)
 
-	clock clock
-	kept  int
-	rows  []trend
-	top   []Item
-	holes bool // an item of top was forgotten, or rows were loaded: the list is not to be trusted before Settle
+	clock  clock
+	kept   int
+	rows   []trend
+	top    []Item
+	holes  bool // an item of top was forgotten, or rows were loaded: the list is not to be trusted before Settle
+	loaded bool // rows were: the groups neither
+	groups groups
 }
 
 type trend struct {
-	value  float32
-	period int32
-	item   Item
-	listed bool
+	value           float32
+	period          int32
+	item            Item
+	listed, grouped bool // among the best of all, of its group
 }
 
 // NewTrending returns an empty model that keeps the best items at hand.
@@ -63,29 +66,37 @@ func (t *Trending) raise(item Item, w float32, period int32) {
 		r.period = period
 	}
 	r.value += shift(w, period, r.period)
-	at := len(t.top)
+	var in bool
+	if t.top, in = t.place(t.top, item, r.listed, t.kept, func(out Item) { t.rows[out.Row()].listed = false }); in {
+		r.listed = true
+	}
+	t.join(item)
+}
+
+// place puts an item that has risen to its place in a list of the best; in says that it is there, out is called with the one that made room.
+func (t *Trending) place(top []Item, item Item, listed bool, most int, out func(Item)) (list []Item, in bool) {
+	at := len(top)
 	switch {
-	case r.listed:
-		for at = range t.top {
-			if t.top[at] == item {
+	case listed:
+		for at = range top {
+			if top[at] == item {
 				break
 			}
 		}
-	case at < t.kept:
-		t.top = append(t.top, item)
-		r.listed = true
-	case t.less(item, t.top[at-1]):
+	case at < most:
+		top = append(top, item)
+	case t.less(item, top[at-1]):
 		at--
-		t.rows[t.top[at].Row()].listed = false
-		t.top[at] = item
-		r.listed = true
+		out(top[at])
+		top[at] = item
 	default:
-		return
+		return top, false
 	}
-	for at > 0 && t.less(item, t.top[at-1]) {
-		t.top[at], t.top[at-1] = t.top[at-1], t.top[at]
+	for at > 0 && t.less(item, top[at-1]) {
+		top[at], top[at-1] = top[at-1], top[at]
 		at--
 	}
+	return top, true
 }
 
 // less says whether a stands before b.
@@ -102,6 +113,10 @@ func (t *Trending) less(a, b Item) bool {
 
 // Forget empties a row: its item is gone.
 func (t *Trending) Forget(row uint32) {
+	t.leave(row)
+	if int(row) < len(t.groups.of) {
+		t.groups.of[row] = 0
+	}
 	if int(row) >= len(t.rows) || t.rows[row].value == 0 {
 		return
 	}
@@ -122,6 +137,8 @@ func (t *Trending) Forget(row uint32) {
 
 // Settle must be called after the last Forget or LoadRow: it finds the items that stand in for those that are gone.
 func (t *Trending) Settle() {
+	t.settleGroups(t.loaded)
+	t.loaded = false
 	if !t.holes {
 		return
 	}
@@ -143,6 +160,11 @@ func (t *Trending) Settle() {
 
 // Top returns the best items, the best first. The slice is the model's own and must not be changed.
 func (t *Trending) Top() []Item { return t.top }
+
+// Listed says whether an item is one of Top.
+func (t *Trending) Listed(i Item) bool {
+	return i != NoItem && int(i.Row()) < len(t.rows) && t.rows[i.Row()].item == i && t.rows[i.Row()].listed
+}
 
 // Value is the decayed popularity of an item as of a time.
 func (t *Trending) Value(i Item, timeMS int64) float64 {
@@ -197,6 +219,6 @@ func (t *Trending) LoadRow(row uint32, b []byte) error {
 		t.rows = append(t.rows, make([]trend, int(row)+1-len(t.rows))...)
 	}
 	t.rows[row] = r
-	t.holes = true
+	t.holes, t.loaded = true, true
 	return nil
 }

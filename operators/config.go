@@ -47,7 +47,7 @@ type Recommender struct {
 	Rank          Rank     `yaml:"rank"`
 	Filter        string   `yaml:"filter"` // a condition over a candidate and the customer: only items for which it holds
 	Rules         []Rule   `yaml:"rules"`
-	Always        bool     `yaml:"always"` // publish also that there is nothing to show
+	Always        bool     `yaml:"always"` // publish also that there is nothing to show where nothing is known yet
 	Size          int      `yaml:"size" allow:"1..50"`
 	PerCategory   int      `yaml:"per_category" allow:"0..50"` // at most so many items of one first category in a list; 0: any number
 	PerBrand      int      `yaml:"per_brand" allow:"0..50"`

@@ -50,7 +50,8 @@ type scratch struct {
 	order       []int32 // of list, the best first
 	picks       []pick
 	pins        []pinning
-	above       []models.Item // of the picks
+	above       []models.Item   // of the picks
+	left        [leftCauses]int // candidates, of the list being made
 	taste       taste
 	outcomes    []outcome
 	foretold    []foretold

@@ -284,6 +284,9 @@ func (p *Program) addTables() {
 		if p.learnsContent {
 			p.content.Set(i, x.bornMS, x.terms)
 		}
+		if p.learnsTrends || p.learnsNext {
+			p.trends.Group(i, x.leaf)
+		}
 	}
 	together := &engine.Table{Name: "viewed_together",
 		Row: func(i uint32, key, value []byte) (k, v []byte) {

@@ -77,14 +77,15 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	case t.Paused(GroupRecommendations):
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
+		s.left = [leftCauses]int{}
 		r.fill(p, c, s, &asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size, event: t.Event,
-			id: t.Customer, anonymous: t.Anonymous, turn: t})
-		switch {
-		case len(d.Items) > 0:
-		case r.Always:
-			withhold(d, streams.Reason{Code: streams.ReasonNoItems})
-		default:
-			return // nothing is known yet: there is nothing to show, and nothing to withhold
+			id: t.Customer, anonymous: t.Anonymous, turn: t, left: &s.left})
+		if len(d.Items) == 0 {
+			cause := mainCause(&s.left)
+			if cause == "" && !r.Always {
+				return // nothing is known yet: there is nothing to show, and nothing to withhold
+			}
+			withhold(d, streams.Reason{Code: streams.ReasonNoItems, With: cause})
 		}
 	}
 	if r.AtMost.N > 0 {
@@ -143,6 +144,23 @@ const (
 	leftAsked
 	leftCauses
 )
+
+// leftCodes name them in the reason of a decision that shows nothing.
+var leftCodes = [leftCauses]string{leftUnavailable: "unavailable", leftPage: "page", leftCart: "cart", leftBought: "bought", leftViewed: "viewed", leftTired: "seen", leftFiltered: "filter"}
+
+// mainCause names what has left out most candidates; "" where there was none but the item on the page.
+func mainCause(left *[leftCauses]int) string {
+	most := leftPage
+	for cause, n := range left {
+		if cause != leftPage && n > 0 && (most == leftPage || n > left[most]) {
+			most = cause
+		}
+	}
+	if most == leftPage {
+		return ""
+	}
+	return leftCodes[most]
+}
 
 // pageOf is the item that an event is about, if it is one.
 func pageOf(e *streams.Event) uint64 {

@@ -144,7 +144,40 @@ func (r *recommender) ask(p *Program, c *Customer, s *scratch, a *asked, source,
 				say(i, share, said{rank: n, code: streams.ReasonTrending, with: models.NoItem, weight: round(share)})
 			}
 		}
+		if n < a.size {
+			p.askCategories(s, keep)
+			for k, x := range s.candidates.Top(a.size-n, everything) {
+				say(x.Item, x.Score, said{rank: n + k + 1, code: streams.ReasonTrending, with: models.NoItem, weight: round(x.Score)})
+			}
+		}
 	}
+}
+
+func everything(models.Item) bool { return true }
+
+// How many categories are looked into where what is in demand may not be shown, and how many of the best of each before it is left.
+const (
+	askedCategories = 1024
+	probedItems     = 4
+)
+
+// askCategories gathers what is in demand in categories of which something may be shown, but for what is in demand in the whole shop.
+func (p *Program) askCategories(s *scratch, keep func(models.Item) bool) {
+	p.trends.Groups(askedCategories, func(top []models.Item) {
+		probed, some := 0, false
+		for _, i := range top {
+			switch {
+			case p.trends.Listed(i):
+			case probed == probedItems && !some:
+				return
+			case keep(i):
+				some = true
+				s.candidates.Add(i, float32(p.trends.Share(i)))
+			default:
+				probed++
+			}
+		}
+	})
 }
 
 // newFor is how long an item is new.

@@ -77,7 +77,7 @@ const (
 	ReasonMargin     = "margin"
 	ReasonQuietHours = "quiet_hours"
 	ReasonPaused     = "paused"
-	ReasonNoItems    = "no_items"
+	ReasonNoItems    = "no_items" // With: what left out most: unavailable, cart, bought, viewed, seen or filter
 )
 
 // reasonWords holds the sentences in English and Chinese. {with}, {weight} and {percent} stand for the reason's With, its
@@ -146,7 +146,7 @@ var reasonWords = map[string][2]string{
 	ReasonMargin:     {"withheld: the margin is too thin[: {percent}]", "未执行：毛利不足[：{percent}]"},
 	ReasonQuietHours: {"withheld: quiet hours[ {with}]", "未执行：静默时段[ {with}]"},
 	ReasonPaused:     {"withheld: paused by the operator[: {with}]", "未执行：已被运维暂停[（{with}）]"},
-	ReasonNoItems:    {"withheld: no item is left to show", "未执行：没有可展示的商品"},
+	ReasonNoItems:    {"withheld: no item is left to show[; most were left out for: {with}]", "未执行：没有可展示的商品[（多因 {with} 被排除）]"},
 }
 
 // ReasonCodes returns every code, sorted.
