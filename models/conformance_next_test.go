@@ -408,7 +408,7 @@ func (m *logistic) load(rows [][]byte) error {
 	}
 	return loadAll(rows[min(1, len(rows)):], m.LoadRow)
 }
-func (m *logistic) limit() int { return max(8*models.PacedRow, 8*(4+3*17)) }
+func (m *logistic) limit() int { return max(8*models.PacedRow, 8*(6+3*17)) }
 func (m *logistic) same(row uint32, b []byte) bool {
 	rows := m.rows()
 	return int(row) < len(rows) && bytes.Equal(rows[row], b)

@@ -35,7 +35,23 @@ type Record struct {
 	LogLoss            float64 // nats, of all together
 	BaseLoss           float64 // of who always says how often it has happened so far
 	Bins               [len(recordEdges) + 1]Bin
+	// The losses of late: half as much counts after some 1,400 later ones, so that a bad beginning is forgotten when it no longer holds.
+	Lately, BaseLately float64
 }
+
+// The least that must be known of outcomes before a prediction is worth anything: all, and of either kind.
+const (
+	LeastOutcomes = 100
+	LeastOfEither = 10
+)
+
+// Enough says whether enough outcomes of either kind are known.
+func (r *Record) Enough() bool {
+	return r.Examples >= LeastOutcomes && r.Happened >= LeastOfEither && r.Examples-r.Happened >= LeastOfEither
+}
+
+// Better says whether predictions have lately been better than how often it happens, said of everybody.
+func (r *Record) Better() bool { return r.Lately < r.BaseLately }
 
 // Bin holds what was predicted within a range of chances.
 type Bin struct{ Examples, Predicted, Happened float64 }
@@ -43,7 +59,10 @@ type Bin struct{ Examples, Predicted, Happened float64 }
 // recordEdges are the upper limits of the bins but for the last.
 var recordEdges = [...]float64{.001, .002, .005, .01, .02, .05, .1, .15, .2, .3, .4, .5, .6, .7, .8, .9}
 
-const recordFades = 1 - 2e-5
+const (
+	recordFades = 1 - 2e-5
+	latelyFades = 1 - 5e-4
+)
 
 // AUC is how often what happens has the higher chance than what does not, by the bins; NaN where there is only one of the two.
 func (r *Record) AUC() float64 {
@@ -132,8 +151,10 @@ func (r *Record) note(said float64, happened bool) {
 	r.Examples++
 	b.Examples++
 	b.Predicted += said
-	r.LogLoss += loss(said)
+	lost := loss(said)
+	r.LogLoss += lost
 	r.BaseLoss += base
+	r.Lately, r.BaseLately = float64(r.Lately*latelyFades)+lost, float64(r.BaseLately*latelyFades)+base
 	if happened {
 		r.Happened++
 		b.Happened++
@@ -148,7 +169,7 @@ func (r *Record) numbers() (all []*float64) {
 	for k := range r.Bins {
 		all = append(all, &r.Bins[k].Examples, &r.Bins[k].Predicted, &r.Bins[k].Happened)
 	}
-	return all
+	return append(all, &r.Lately, &r.BaseLately)
 }
 
 // AppendRecord appends the canonical encoding of the record; nothing if nothing was learned.
@@ -166,6 +187,10 @@ func (l *Logistic) AppendRecord(b []byte) []byte {
 func (l *Logistic) LoadRecord(b []byte) error {
 	var r Record
 	all := r.numbers()
+	whole := len(b) == 8*len(all)
+	if !whole {
+		all = all[:len(all)-2] // as it was before the losses of late were kept
+	}
 	if len(b) != 8*len(all) {
 		return fmt.Errorf("models: %d bytes are no record of predictions", len(b))
 	}
@@ -173,6 +198,10 @@ func (l *Logistic) LoadRecord(b []byte) error {
 		if *x = math.Float64frombits(binary.LittleEndian.Uint64(b[8*k:])); !(*x >= 0) || math.IsInf(*x, 0) {
 			return fmt.Errorf("models: a record of predictions holds %v", *x)
 		}
+	}
+	if !whole && r.Examples > 0 {
+		of := min(1, 1/(1-latelyFades)/r.Examples)
+		r.Lately, r.BaseLately = r.LogLoss*of, r.BaseLoss*of
 	}
 	l.record = r
 	return nil

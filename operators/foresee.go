@@ -2,6 +2,7 @@ package operators
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -110,12 +111,14 @@ type PredictionDescription struct {
 	Name        string       `json:"name"`
 	Event       []string     `json:"event"`
 	Within      string       `json:"within"`
-	Outcomes    int64        `json:"outcomes"`      // seen; those of long ago count less
-	Happened    float64      `json:"happened"`      // share of them
-	Said        bool         `json:"said"`          // whether enough is known for it to be said
-	LogLoss     float64      `json:"log_loss"`      // nats an outcome
-	BaseLogLoss float64      `json:"base_log_loss"` // of who always says the share that has happened so far
-	AUC         *float64     `json:"auc,omitempty"` // by the ranges
+	Outcomes    int64        `json:"outcomes"`         // seen; those of long ago count less
+	Happened    float64      `json:"happened"`         // share of them
+	Said        bool         `json:"said"`             // whether it is worth being said
+	Unsaid      string       `json:"unsaid,omitempty"` // why not
+	LogLoss     float64      `json:"log_loss"`         // nats an outcome
+	BaseLogLoss float64      `json:"base_log_loss"`    // of who always says the share that has happened so far
+	Better      float64      `json:"better_of_late"`   // part of the base log loss that predictions have saved of late; below 0: they were worse
+	AUC         *float64     `json:"auc,omitempty"`    // by the ranges
 	Ranges      []Calibrated `json:"calibration,omitempty"`
 }
 
@@ -132,7 +135,13 @@ func (p *Program) DescribePredictions() []PredictionDescription {
 	for _, x := range p.predictions {
 		r, c := x.model.Record(), p.config.Predictions[x.name]
 		d := PredictionDescription{Name: x.name, Event: c.Event, Within: c.Within.String(), Outcomes: int64(r.Examples + .5),
-			Said: r.Examples >= leastSeen && r.Happened >= leastCame}
+			Said: r.Enough() && r.Better()}
+		switch {
+		case !r.Enough():
+			d.Unsaid = fmt.Sprintf("fewer than %d outcomes, or fewer than %d that happened or did not: no chance is said", models.LeastOutcomes, models.LeastOfEither)
+		case !d.Said:
+			d.Unsaid = "no better of late than the share that happens, said of everybody: no chance is said"
+		}
 		part := func(a, b float64) float64 {
 			if b == 0 {
 				return 0
@@ -140,6 +149,9 @@ func (p *Program) DescribePredictions() []PredictionDescription {
 			return math.Round(a/b*1e4) / 1e4
 		}
 		d.Happened, d.LogLoss, d.BaseLogLoss = part(r.Happened, r.Examples), part(r.LogLoss, r.Examples), part(r.BaseLoss, r.Examples)
+		if r.BaseLately > 0 {
+			d.Better = part(r.BaseLately-r.Lately, r.BaseLately)
+		}
 		if auc := r.AUC(); auc == auc {
 			auc = part(auc, 1)
 			d.AUC = &auc

@@ -61,12 +61,6 @@ const (
 	knowsAll      = 4096
 )
 
-// leastSeen is of how many outcomes a prediction must know, and leastCame of how many that came, before it is said.
-const (
-	leastSeen = 100
-	leastCame = 10
-)
-
 // addPredictions compiles the predictions.
 func (p *Program) addPredictions() error {
 	for _, name := range slices.Sorted(maps.Keys(p.config.Predictions)) {
@@ -186,9 +180,10 @@ func (p *Program) learnForetold(s *scratch) {
 	s.foretold = s.foretold[:0]
 }
 
-// predict is the chance of a prediction for a customer as of a time; NaN while too little is known.
+// predict is the chance of a prediction for a customer as of a time; NaN while too little is known, or it is no better than the share that
+// happens: nobody is to act on what is worse than a constant.
 func (p *Program) predict(x *prediction, knows []uint16) float64 {
-	if r := x.model.Record(); r.Examples < leastSeen || r.Happened < leastCame {
+	if r := x.model.Record(); !r.Enough() || !r.Better() {
 		return math.NaN()
 	}
 	return x.model.Chance(x.model.Logit(knows))

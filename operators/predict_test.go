@@ -21,9 +21,10 @@ recommenders: {home: {when: page.viewed, candidates: [next_item]}}
 predictions:
   buys_24h: {event: order.completed, within: 24h}
   never: {event: custom.never, within: 1h}
+  always: {event: product.viewed, within: 7d}
 audiences:
   hot: prediction.buys_24h > 0.4
-  unknown: prediction.never >= 0
+  unknown: prediction.never >= 0 or prediction.always >= 0
 features:
   user.adds_1h: {count: product.added, window: 1h}
 `); fault != "" {
@@ -78,8 +79,10 @@ features:
 		if f == nil || len(f.Items) == 0 {
 			t.Fatalf("nothing is foreseen of %s", user)
 		}
-		if _, said := f.Predictions["never"]; said {
-			t.Error("a chance is said of what has never happened")
+		for _, name := range []string{"never", "always"} {
+			if _, said := f.Predictions[name]; said {
+				t.Errorf("a chance is said of what %s happens", name)
+			}
 		}
 		return f.Predictions["buys_24h"]
 	}
@@ -91,11 +94,11 @@ features:
 		t.Errorf("who has something in the cart buys with the chance %v, %v of them did", x, ordersOfCarts)
 	}
 	d := s.program.DescribePredictions()
-	if len(d) != 2 || d[1].Said || d[1].AUC != nil {
+	if len(d) != 3 || d[0].Said || d[0].Unsaid == "" || d[0].Outcomes < 200 || d[2].Said || d[2].AUC != nil {
 		t.Fatalf("%+v", d)
 	}
-	x := d[0]
-	if x.Outcomes < 800 || x.LogLoss > .95*x.BaseLogLoss || *x.AUC < .6 {
+	x := d[1]
+	if !x.Said || x.Unsaid != "" || x.Outcomes < 800 || x.LogLoss > .95*x.BaseLogLoss || *x.AUC < .6 {
 		t.Errorf("the prediction is worth little: %+v", x)
 	}
 	for _, b := range x.Ranges {

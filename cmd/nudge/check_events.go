@@ -76,9 +76,12 @@ func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) 
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", section, name, words)
 	}
 	for _, d := range counted.DescribePredictions() {
-		words := fmt.Sprintf("%d outcomes, too few to say anything", d.Outcomes)
-		if d.Said {
-			words = fmt.Sprintf("%d outcomes, %.1f %% happened; log loss %.4f, %.4f of who knows that share alone, AUC %.3f", d.Outcomes, 100*d.Happened, d.LogLoss, d.BaseLogLoss, *d.AUC)
+		words := fmt.Sprintf("%d outcomes", d.Outcomes)
+		if d.AUC != nil {
+			words += fmt.Sprintf(", %.1f %% happened; log loss %.4f, %.4f of who knows that share alone (of late %+.1f %%), AUC %.3f", 100*d.Happened, d.LogLoss, d.BaseLogLoss, -100*d.Better, *d.AUC)
+		}
+		if !d.Said {
+			words += "; " + d.Unsaid
 		}
 		row("predictions", d.Name, d.Outcomes, words)
 	}
