@@ -15,7 +15,7 @@
 //	fold.go, answer.go              an event's way through state, deciders and lessons; that of a request for a decision
 //	recommend.go coupon.go churn.go the deciders
 //	sources.go, ranking.go, slate.go, impressions.go   a list: where candidates come from, what stands first, what is shown, what became of it
-//	terms.go, pairs.go              what describes an item; what goes with what, and is bought again
+//	terms.go, category.go, pairs.go   what describes an item; its categories; what goes with what, and is bought again
 //	next.go, request.go             the model of the next item in the stream; a list on request
 //	halflives.go                    what decayed models were learned under
 //	ignore.go                       traffic that is kept out

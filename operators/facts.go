@@ -96,6 +96,7 @@ var itemFields = []field{
 		}
 		return ""
 	}},
+	{"categories", condition.List, nil, nil},
 	{"category", condition.Text, nil, (*facts).category},
 	{"days", condition.Number, func(f *facts) float64 {
 		if r := f.row(); r != nil && r.bornMS != 0 {
@@ -263,13 +264,14 @@ type facts struct {
 	scratch   *scratch  // whose facts these are
 	foreseen  bool      // scratch.likely is this customer's
 	view      feature.View
+	paths     []string // of the item's categories, while a condition looks at them
 }
 
 var noEvent streams.Event
 
 // set fills the facts of a turn. The item is the event's first.
 func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
-	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem, view: f.view, knows: f.knows[:0], scratch: f.scratch, key: customerKey(t.CustomerHash())}
+	*f = facts{program: p, customer: c, event: t.Event, id: t.Customer, anonymous: t.Anonymous, nowMS: t.NowMS, item: models.NoItem, view: f.view, paths: f.paths[:0], knows: f.knows[:0], scratch: f.scratch, key: customerKey(t.CustomerHash())}
 	f.view.Look(p.features, &c.features, t.NowMS)
 	if f.event == nil {
 		f.event = &noEvent
@@ -280,7 +282,7 @@ func (f *facts) set(p *Program, t *engine.Turn, c *Customer) {
 
 // ask fills the facts of a question for a list, without a candidate.
 func (f *facts) ask(p *Program, c *Customer, a *asked) {
-	*f = facts{program: p, customer: c, event: a.event, id: a.id, anonymous: a.anonymous, nowMS: a.nowMS, item: models.NoItem, view: f.view, knows: f.knows[:0], scratch: f.scratch, key: a.key}
+	*f = facts{program: p, customer: c, event: a.event, id: a.id, anonymous: a.anonymous, nowMS: a.nowMS, item: models.NoItem, view: f.view, paths: f.paths[:0], knows: f.knows[:0], scratch: f.scratch, key: a.key}
 	f.view.Look(p.features, &c.features, a.nowMS)
 	if f.event == nil {
 		f.event = &noEvent
@@ -326,6 +328,15 @@ func (f *facts) category() string {
 		return first
 	}
 	return ""
+}
+
+// categories are all categories of the item with those that they lie within. The slice is the facts' own until they are asked again.
+func (f *facts) categories() []string {
+	f.paths = f.paths[:0]
+	if r := f.row(); r != nil {
+		f.paths = appendCategories(f.paths, r.categories)
+	}
+	return f.paths
 }
 
 func (f *facts) row() *item {
@@ -420,8 +431,11 @@ func (f *facts) Truth(slot int) bool {
 
 // List implements condition.Vars.
 func (f *facts) List(slot int) []string {
-	if slot>>slotBits == slotNext {
+	switch slot >> slotBits {
+	case slotNext:
 		return f.next(slot & (1<<slotBits - 1))
+	case slotItem:
+		return f.categories()
 	}
 	v, _ := f.feature(slot)
 	return v.List

@@ -1,7 +1,9 @@
 package operators
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,9 +18,10 @@ type Question struct {
 	Customer   string   `json:"customer,omitempty"`   // known or anonymous; without one, or of whom nothing is known, a stranger
 	Name       string   `json:"name,omitempty"`       // of the recommender; the first by name where it is empty
 	Items      []string `json:"items,omitempty"`      // looked at in this session beyond what the engine has seen, the latest last; that one is on the page
+	Item       string   `json:"item,omitempty"`       // the one on the page: as the last of Items
 	Cart       []string `json:"cart,omitempty"`       // likewise
 	N          int      `json:"n,omitempty"`          // length of the list; 0: the recommender's size
-	Categories []string `json:"categories,omitempty"` // only items of one of them
+	Categories []string `json:"categories,omitempty"` // only items of one of them, or of what lies below: Toys, Toys > Plush
 	Exclude    []string `json:"exclude,omitempty"`    // items
 	Candidates bool     `json:"candidates,omitempty"` // tell of every candidate what each source says
 }
@@ -28,7 +31,8 @@ type Answer struct {
 	Customer string                 `json:"customer,omitempty"`
 	Name     string                 `json:"name"`
 	Items    []streams.DecisionItem `json:"items"`
-	Empty    string                 `json:"empty,omitempty"` // what emptied the list
+	Empty    string                 `json:"empty,omitempty"`  // what emptied the list
+	Paused   string                 `json:"paused,omitempty"` // the recommender or its group, if an operator has paused it: then nothing is shown
 	Model    string                 `json:"model"`
 
 	Candidates []Candidate    `json:"candidates,omitempty"` // in the order in which they would be shown
@@ -55,6 +59,51 @@ const (
 	maxAskedBytes = 512 // of an id
 )
 
+// ParseQuestion reads a question, and refuses what it does not know.
+func ParseQuestion(data []byte) (q *Question, err error) {
+	q = &Question{}
+	if len(data) == 0 {
+		return q, nil
+	}
+	var keys map[string]json.RawMessage
+	err = json.Unmarshal(data, &keys)
+	if err == nil {
+		err = json.Unmarshal(data, q)
+	}
+	if err != nil {
+		return nil, fmt.Errorf(`want a document such as {"customer":"u-42","n":8}: %w`, err)
+	}
+	known := []string{"customer", "name", "item", "items", "cart", "n", "categories", "exclude", "candidates"}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if slices.Contains(known, key) {
+			continue
+		}
+		cure := "want " + strings.Join(known, ", ")
+		if near := closest(key, known); len(near) > 0 {
+			cure = "did you mean " + near[0] + "? " + cure
+		}
+		if key == "session" {
+			cure = "a session is its customer's: name the customer, by the anonymous id if nothing else is known, and under items what was looked at in the session"
+		}
+		return nil, fmt.Errorf("%s: unknown key; %s", key, cure)
+	}
+	return q, nil
+}
+
+// looked are the items that were looked at, that on the page last.
+func (q *Question) looked() []string {
+	if q.Item == "" {
+		return q.Items
+	}
+	return append(slices.Clone(q.Items), q.Item)
+}
+
+// Pause says that the recommender, or its group, is paused: as in the stream nothing is shown.
+func (a *Answer) Pause(paused string) {
+	a.Paused, a.Items = paused, []streams.DecisionItem{}
+	a.Empty = fmt.Sprintf("paused by an operator: %s; nudge resume %s lets it go on", paused, paused)
+}
+
 // Recommend answers a question as of a time. state is the customer's, nil for a stranger; hash is the customer's. It is called between two
 // epochs, by one goroutine at a time.
 func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS int64) (*Answer, error) {
@@ -75,9 +124,10 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 	if q.N > 0 {
 		a.size = q.N
 	}
-	for k, id := range q.Items {
+	items := q.looked()
+	for k, id := range items {
 		a.page = hashItem(id)
-		c.recent = meet(c.recent, seen{hash: a.page, atMS: nowMS - int64(len(q.Items)-1-k), item: models.NoItem}, max(p.config.Limits.History, 1))
+		c.recent = meet(c.recent, seen{hash: a.page, atMS: nowMS - int64(len(items)-1-k), item: models.NoItem}, max(p.config.Limits.History, 1))
 	}
 	for _, id := range q.Cart {
 		c.put(cartLine{hash: hashItem(id), atMS: nowMS, quantity: 1}, p.config.Limits.Cart)
@@ -88,7 +138,9 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 			if slices.Contains(q.Exclude, row.id) {
 				return false
 			}
-			return len(q.Categories) == 0 || slices.ContainsFunc(strings.Split(row.categories, "\n"), func(c string) bool { return slices.Contains(q.Categories, c) })
+			return len(q.Categories) == 0 || slices.ContainsFunc(strings.Split(row.categories, "\n"), func(c string) bool {
+				return slices.ContainsFunc(q.Categories, func(asked string) bool { return liesWithin(c, asked) })
+			})
 		}
 	}
 	s.decision.Items = s.decision.Items[:0]
@@ -141,7 +193,7 @@ func (p *Program) asked(q *Question) (*recommender, error) {
 	for _, list := range []struct {
 		name string
 		ids  []string
-	}{{"items", q.Items}, {"cart", q.Cart}, {"categories", q.Categories}, {"exclude", q.Exclude}} {
+	}{{"items", q.looked()}, {"cart", q.Cart}, {"categories", q.Categories}, {"exclude", q.Exclude}} {
 		if len(list.ids) > maxAsked {
 			return nil, fmt.Errorf("%s: %d of them, want at most %d", list.name, len(list.ids), maxAsked)
 		}

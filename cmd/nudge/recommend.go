@@ -28,7 +28,8 @@ func (c *cli) recommendCommand() *cobra.Command {
 		Long: `recommend asks the running node, or with --dir the folder of a stopped one as of its last checkpoint, what a recommender would show a customer
 now: by the same code as in the stream, with the same reasons. Without a customer, or for one of whom nothing is known, it is a stranger's list. The
 answer is no decision: it is not journalled, counts for no limit and teaches nothing. Backends ask on NATS, nudge.<app>.api.recommend, with the JSON
-document {"customer","name","items","cart","n","categories","exclude","candidates"}, all of it optional.`,
+document {"customer","name","items","item","cart","n","categories","exclude","candidates"}, all of it optional; another key is refused. Of a
+recommender that is paused it says so, and shows nothing.`,
 		Example: `  nudge recommend u-42
   nudge recommend u-42 --item SKU-00007 --item SKU-00012 --cart SKU-00003    what a page knows before the engine does
   nudge recommend u-42 --candidates                                          what was chosen from
@@ -68,7 +69,7 @@ document {"customer","name","items","cart","n","categories","exclude","candidate
 	flags.StringSliceVar(&q.Items, "item", nil, "item looked at in this session, the latest last")
 	flags.StringSliceVar(&q.Cart, "cart", nil, "item in the cart")
 	flags.IntVarP(&q.N, "size", "n", 0, "length of the list; the recommender's by default")
-	flags.StringSliceVar(&q.Categories, "category", nil, "only items of this category")
+	flags.StringSliceVar(&q.Categories, "category", nil, "only items of this category, or of what lies below")
 	flags.StringSliceVar(&q.Exclude, "exclude", nil, "not this item")
 	flags.BoolVar(&q.Candidates, "candidates", false, "also every candidate, with what each source says of it")
 	flags.BoolVar(&asJSON, "json", false, "as JSON")
@@ -129,15 +130,13 @@ func printCandidates(w io.Writer, a *operators.Answer) error {
 
 // recommend answers a question on apiRecommend.
 func (o *opened) recommend(ctx context.Context, data []byte) (answer *operators.Answer, err error) {
-	var q operators.Question
-	if len(data) > 0 {
-		if err := json.Unmarshal(data, &q); err != nil {
-			return nil, fmt.Errorf(`want a document such as {"customer":"u-42","n":8}: %w`, err)
-		}
+	q, err := operators.ParseQuestion(data)
+	if err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	err = o.look(ctx, func(v *view) (err error) {
-		answer, err = v.recommend(&q, now)
+		answer, err = v.recommend(q, now)
 		return err
 	})
 	return answer, err
@@ -149,7 +148,17 @@ func (v *view) recommend(q *operators.Question, now time.Time) (*operators.Answe
 	if err != nil {
 		return nil, err
 	}
-	return v.program.Recommend(best.State, best.Hash, q, now.UnixMilli())
+	answer, err := v.program.Recommend(best.State, best.Hash, q, now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{answer.Name, operators.GroupRecommendations} {
+		if slices.Contains(v.engine.Paused(), name) {
+			answer.Pause(name)
+			break
+		}
+	}
+	return answer, nil
 }
 
 // latest finds a customer, known or anonymous, or the known one that an anonymous one is now; the view is empty where nothing is known.
