@@ -19,6 +19,9 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 		c.flood.n += o.flood.n
 	}
 	c.daily.Add(o.daily)
+	for _, x := range o.latest {
+		c.happen(x)
+	}
 	for _, s := range o.recent {
 		c.recent = meet(c.recent, s, l.History)
 	}

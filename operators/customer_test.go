@@ -10,6 +10,7 @@ import (
 
 	"nudge/models"
 	"nudge/operators/feature"
+	"nudge/streams"
 )
 
 var smallLimits = Limits{History: 4, Cart: 3, Bought: 3}
@@ -20,7 +21,7 @@ func customers(t *rapid.T, label string) *Customer {
 	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
 		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
 		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
-		n := rapid.IntRange(0, 15).Draw(t, "what")
+		n := rapid.IntRange(0, 16).Draw(t, "what")
 		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
 		switch n {
 		case 0:
@@ -66,6 +67,8 @@ func customers(t *rapid.T, label string) *Customer {
 				f.came, f.logit, f.features = now%2 == 0, -float32(hash), []uint16{0, uint16(hash), 900}
 			}
 			c.insertForecast(f)
+		case 16:
+			c.happen(happened{streams.Type(1 + hash%5), now})
 		case 15:
 			taught, _, _ := c.teach(hash, uint8(1+hash%2), now)
 			c.recent = meet(c.recent, seen{hash: hash, atMS: now, taught: taught}, smallLimits.History)
@@ -177,6 +180,7 @@ func FuzzDecodeCustomer(f *testing.F) {
 	c.insertForecast(forecast{prediction: 5, atMS: 1e12, made: true, came: true, logit: -2, features: []uint16{0, 7, 900}})
 	c.searched = searched{1e12, []uint32{3, 9}}
 	c.teach(7, 4, 1e12)
+	c.happen(happened{streams.ProductViewed, 1e12})
 	f.Add(c.AppendBinary(nil))
 	f.Add((&Customer{}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -101,6 +101,9 @@ func (p *Program) Fold(t *engine.Turn) {
 	}
 	c.lastMS = max(c.lastMS, t.NowMS)
 	c.firstMS = earliest(c.firstMS, t.NowMS)
+	if !p.featuresOnly {
+		c.happen(happened{e.Type, t.NowMS})
+	}
 	p.take(t, c, s)
 	p.react(t, c, s)
 	p.observe(t, c, s)

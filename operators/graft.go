@@ -130,7 +130,7 @@ func (g *Graft) Customer(into, from engine.State) {
 		c.receipts = o.receipts
 	}
 	if g.facts {
-		c.recent, c.bought, c.cart, c.orders, c.searched = o.recent, o.bought, o.cart, o.orders, o.searched
+		c.latest, c.recent, c.bought, c.cart, c.orders, c.searched = o.latest, o.recent, o.bought, o.cart, o.orders, o.searched
 		c.purchases, c.spent, c.ratings, c.reviews, c.daily = o.purchases, o.spent, o.ratings, o.reviews, o.daily
 	}
 	if g.longer {

@@ -61,7 +61,13 @@ func Plan(old, now *Config) ([]Change, error) {
 	section("churn", old.Churn, now.Churn, "a customer is watched from their next order", "timers that it has armed fire no more", "timers that are armed keep their times")
 	section("budgets", old.Budgets, now.Budgets, "nothing of it is spent", "what was spent is forgotten", "what was spent counts")
 	section("ignore", old.Ignore, now.Ignore, "from now on; what was learned stays", "", "from now on")
-	section("outputs.features", old.Results, now.Results, "windows that close from now on", "windows that are open are not put out", "from now on")
+	section("outputs.features", old.Results, now.Results, "windows of customers that begin from now on, of items and of all together those that close; nudge rebuild takes those that are open, too", "windows that are open are not put out", "from now on")
+	heard := heardBy(old)
+	for _, name := range heardBy(now) {
+		if !slices.Contains(heard, name) {
+			changes = append(changes, Change{PlanNew, "trait." + name, "it was not kept: known from a customer's next user.updated, or by nudge rebuild"})
+		}
+	}
 	if a, b := anyHalfLives(old), anyHalfLives(now); a != b && a != (halfLives{}) && b != (halfLives{}) {
 		changes = append(changes, Change{PlanChanged, "models", "another half-life: what was learned under the one before is forgotten"})
 	}
@@ -88,6 +94,15 @@ func Plan(old, now *Config) ([]Change, error) {
 		changes = append(changes, Change{PlanChanged, "holdout", fmt.Sprintf("%v to %v: of the customers held out before, those below the smaller share stay so", old.Holdout, now.Holdout)})
 	}
 	return changes, nil
+}
+
+// heardBy lists the traits that a pipeline keeps: those that it asks for.
+func heardBy(c *Config) []string {
+	p, err := New(*c, nil)
+	if err != nil {
+		return nil
+	}
+	return p.heard
 }
 
 // anyHalfLives are the half-lives of the recommenders, which all have the same.
