@@ -21,9 +21,9 @@ type Config struct {
 	Offers       map[string]Offer              `yaml:"offers"`
 	Churn        map[string]Churn              `yaml:"churn"`
 	Budgets      map[string]Budget             `yaml:"budgets"`
-	Features     map[string]feature.Definition `yaml:"features"` // by user.<name>
-	Predictions  map[string]Prediction         `yaml:"predictions"`
-	Audiences    map[string]string             `yaml:"audiences"`            // conditions
+	Features     map[string]feature.Definition `yaml:"features" doc:"user.<name>, user_category.<name>, session.<name>, item.<name> or global.<name>, each with an aggregate"`
+	Predictions  map[string]Prediction         `yaml:"predictions" doc:"by name: the chance of an event within a time, prediction.<name> in conditions"`
+	Audiences    map[string]string             `yaml:"audiences" doc:"by name: a condition over what is known of a customer; audience.<name> in others"`
 	Holdout      Decimal                       `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
 	Ignore       map[string]IgnoreRule         `yaml:"ignore"`
 	Limits       Limits                        `yaml:"limits"`

@@ -544,6 +544,28 @@ func (n *names) all() (all []string) {
 	return all
 }
 
+// ConditionNames lists what a condition may name: fields by their names, and <name> where the pipeline or the sender chooses.
+func ConditionNames() (all []string) {
+	for _, entity := range entities {
+		all = append(all, entity+".<name>")
+	}
+	for _, section := range []string{"trait", "consent", "audience", "prediction", "event.props"} {
+		all = append(all, section+".<name>")
+	}
+	for _, name := range nextLists {
+		all = append(all, "next."+name)
+	}
+	for _, x := range []struct {
+		section string
+		fields  []field
+	}{{"customer", customerFields}, {"event", eventFields}, {"item", itemFields}, {"now", nowFields}} {
+		for _, f := range x.fields {
+			all = append(all, x.section+"."+f.name)
+		}
+	}
+	return all
+}
+
 // distance is the number of letters to insert, delete or replace between two words (Levenshtein 1966).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)

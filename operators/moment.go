@@ -20,16 +20,16 @@ import (
 //
 // and with any of them an if: a condition over the event and what is known of the customer.
 type Moment struct {
-	Events []string  `yaml:"events,bare"`
-	Quiet  Duration  `yaml:"quiet" allow:"1s.."`
-	Delay  Duration  `yaml:"delay" allow:"1s.."`
-	After  string    `yaml:"after"`
-	Unless string    `yaml:"unless"`
-	Every  Duration  `yaml:"every" allow:"1d..366d"` // whole days
-	At     TimeOfDay `yaml:"at"`
-	Enters string    `yaml:"enters"`
-	Leaves string    `yaml:"leaves"`
-	If     string    `yaml:"if"`
+	Events []string  `yaml:"events,bare" doc:"on an event of one of these types; decision.requested is on request"`
+	Quiet  Duration  `yaml:"quiet" allow:"1s.." doc:"when the customer has been silent so long after one event, after, and without another, unless"`
+	Delay  Duration  `yaml:"delay" allow:"1s.." doc:"so long after one event, after, unless another comes first; while it waits, another such event changes nothing"`
+	After  string    `yaml:"after" doc:"of quiet and delay: the event that it begins with"`
+	Unless string    `yaml:"unless" doc:"of quiet and delay: the event that ends the waiting"`
+	Every  Duration  `yaml:"every" allow:"1d..366d" doc:"for every customer at a time of day, every so many whole days; every 7d is on Mondays"`
+	At     TimeOfDay `yaml:"at" doc:"of every: the time of day in the pipeline's zone"`
+	Enters string    `yaml:"enters" doc:"when the customer begins to belong to this audience"`
+	Leaves string    `yaml:"leaves" doc:"when the customer ceases to belong to this audience"`
+	If     string    `yaml:"if" doc:"a condition over the event and what is known of the customer"`
 }
 
 // Forms lists the keys of the moment that say which form it has; one is right.

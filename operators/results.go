@@ -16,9 +16,9 @@ import (
 // Results is a stream of closed windows: an entry of outputs.features. It goes to exactly one place.
 type Results struct {
 	Of    []string `yaml:"of" need:"the features whose windows are put out when they close, all of one entity, such as [user.views]"`
-	Kafka string   `yaml:"kafka"` // topic
-	NATS  bool     `yaml:"nats"`  // in the decision stream, as nudge.<app>.features.<name>.<user> or .<name>.item.<item>
-	Files string   `yaml:"files"` // folder
+	Kafka string   `yaml:"kafka" doc:"a topic, keyed by customer or item"`
+	NATS  bool     `yaml:"nats" doc:"in the decision stream, as nudge.<app>.features.<name>.<user> or .<name>.item.<item>"`
+	Files string   `yaml:"files" doc:"a folder, in which it is <name>.jsonl"`
 }
 
 // places lists where the results are to go.

@@ -201,7 +201,7 @@ func (k *compiler) node(x ast.Node) node {
 			return k.call(x, f.Value, x.Arguments)
 		}
 	}
-	return k.failf(x, "allowed: names, numbers, texts, and or not, comparisons, + - * / %, in, contains, startsWith, endsWith, a ? b : c, and the functions "+strings.Join(functionNames(), ", "), "",
+	return k.failf(x, "allowed: names, numbers, texts, and or not, comparisons, + - * / %, in, contains, startsWith, endsWith, a ? b : c, and the functions "+strings.Join(Functions(), ", "), "",
 		"%q can't be part of a condition", x.String())
 }
 
@@ -238,7 +238,7 @@ func (k *compiler) name(x ast.Node) node {
 		if len(near) > 0 {
 			suggestion = near[0]
 		}
-		return k.failf(x, "want a feature, prediction, trait, consent, audience or field of the event that exists", suggestion, "unknown name %q", strings.Join(path, "."))
+		return k.failf(x, "want a feature, prediction, trait, consent or audience that there is, or a field of customer, event, item, next or now; all are in deploy/FEATURES.md", suggestion, "unknown name %q", strings.Join(path, "."))
 	}
 	k.used = append(k.used, strings.Join(path, "."))
 	switch kind {

@@ -28,5 +28,5 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// false true
-	// unknown name "user.order_90d": want a feature, prediction, trait, consent, audience or field of the event that exists; did you mean user.orders_90d?
+	// unknown name "user.order_90d": want a feature, prediction, trait, consent or audience that there is, or a field of customer, event, item, next or now; all are in deploy/FEATURES.md; did you mean user.orders_90d?
 }

@@ -180,7 +180,8 @@ var functions = []function{
 	{"round", 1, 1, func(x []float64) float64 { return math.Floor(x[0] + 0.5) }},
 }
 
-func functionNames() []string {
+// Functions names the functions that a condition may call.
+func Functions() []string {
 	var names []string
 	for _, f := range functions {
 		names = append(names, f.name)
@@ -191,7 +192,7 @@ func functionNames() []string {
 func (k *compiler) call(x ast.Node, name string, args []ast.Node) node {
 	i := slices.IndexFunc(functions, func(f function) bool { return f.name == name })
 	if i < 0 {
-		return k.failf(x, "allowed: "+strings.Join(functionNames(), ", "), "", "unknown function %q", name)
+		return k.failf(x, "allowed: "+strings.Join(Functions(), ", "), "", "unknown function %q", name)
 	}
 	fn := functions[i]
 	if len(args) < fn.from || len(args) > fn.to {

@@ -31,6 +31,9 @@ func (c *compiler) aggregate(f *feature, d *Definition) *Fault {
 
 var aggregates = []string{"count", "sum", "mean", "min", "max", "first", "last", "distinct", "topk", "quantile", "decayed", "since", "rate", "ratio", "frequency", "gap", "dwell", "rfm", "trend", "sequence"}
 
+// Aggregates names the aggregates that a definition may have.
+func Aggregates() []string { return slices.Clone(aggregates) }
+
 // given lists the aggregates that the definition has.
 func (d *Definition) given() (keys []string) {
 	for _, x := range []struct {

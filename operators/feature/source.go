@@ -63,6 +63,14 @@ var fields = []field{
 	{"source", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Source }},
 }
 
+// Fields names the fields of events that aggregates and filters may name, props.<name> aside.
+func Fields() (names []string) {
+	for i := range fields {
+		names = append(names, fields[i].name)
+	}
+	return names
+}
+
 // anyType stands for every event type.
 const anyType = "any"
 

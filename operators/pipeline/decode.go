@@ -21,6 +21,7 @@ import (
 //	allow:"a|b|c"      the values a text may have
 //	allow:"1..100"     the range of a number, duration or amount of bytes; either end may be left out
 //	need:"words"       the key must be there; what it is for
+//	doc:"words"        what the key is, for the JSON Schema
 //	yaml:"name,bare"   the section may be written as the value of this key alone
 //
 // A type with UnmarshalText is read from any scalar; what its error says is shown as what is allowed. A list of scalars

@@ -12,7 +12,7 @@ import (
 // JSONSchema describes pipeline files as a JSON Schema (draft-07), for editors and for checks elsewhere. It comes from the structs and tags that
 // files are read by. Load knows more: names that refer to others, conditions, and what may not stand together.
 func JSONSchema() ([]byte, error) {
-	s := schemaOf(reflect.ValueOf(Default()).Elem(), "", "")
+	s := schemaOf(reflect.ValueOf(Default()).Elem(), "")
 	s["$schema"] = "http://json-schema.org/draft-07/schema#"
 	s["title"] = "nudge pipeline"
 	return json.MarshalIndent(s, "", "  ")
@@ -26,11 +26,18 @@ const (
 	bytesPattern    = `^[0-9.]+ ?(KiB|MiB|GiB|TiB|KB|MB|GB|TB|B)$`
 )
 
-// schemaOf describes what a value may be written as. The value holds the default.
-func schemaOf(v reflect.Value, allow, need string) map[string]any {
-	s := shapeOf(v, allow)
-	if need != "" {
-		s["description"] = need
+// schemaOf describes what a value may be written as, with what the tag of its field says of it. The value holds the default.
+func schemaOf(v reflect.Value, tag reflect.StructTag) map[string]any {
+	s := shapeOf(v, tag.Get("allow"))
+	words := tag.Get("need")
+	if words == "" {
+		words = tag.Get("doc")
+	}
+	if within, ok := s["description"].(string); ok && words != "" {
+		words += "; " + within
+	}
+	if words != "" {
+		s["description"] = words
 	}
 	if v.IsValid() && v.CanInterface() && !v.IsZero() {
 		switch x := v.Interface().(type) {
@@ -138,7 +145,7 @@ func sectionOf(vs ...reflect.Value) map[string]any {
 		if len(f.values) > 1 { // a section that is shared out
 			properties[f.name] = sectionOf(f.values...)
 		} else {
-			properties[f.name] = schemaOf(f.values[0], f.tag.Get("allow"), need)
+			properties[f.name] = schemaOf(f.values[0], f.tag)
 		}
 		if need != "" {
 			required = append(required, f.name)

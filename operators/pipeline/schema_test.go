@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"nudge/operators"
+	"nudge/operators/feature"
 )
 
 // leaves calls f with every key that a file may have; names that authors choose are written as *.
@@ -145,5 +146,29 @@ func TestDecidersAreReachable(t *testing.T) {
 	walk("operators.Config", reflect.TypeFor[operators.Config]())
 	if len(missing) > 0 {
 		t.Errorf("no yaml tag: %v", missing)
+	}
+}
+
+// What features, moments and outputs may say is described in the JSON Schema.
+func TestKeysSayWhatTheyAre(t *testing.T) {
+	described := func(key string, f field) {
+		if f.tag.Get("doc") == "" && f.tag.Get("need") == "" {
+			t.Errorf("%s: no doc tag", key)
+		}
+	}
+	leaves("", func(key string, f field) {
+		if strings.HasPrefix(key, "features.") || strings.HasPrefix(key, "outputs.features.") || strings.Contains(key, ".when.") || key == "audiences" {
+			described(key, f)
+		}
+	}, reflect.ValueOf(Default()).Elem())
+	leaves("features.*.transform", described, reflect.ValueOf(&feature.Transform{}).Elem())
+	text, err := JSONSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"the mean time between two events, in unit", "of decayed; 1m to 3650d"} {
+		if !strings.Contains(string(text), words) {
+			t.Errorf("the schema does not say %q", words)
+		}
 	}
 }
