@@ -22,7 +22,7 @@ func (d *Decision) Explain(lang string) string {
 	} else {
 		e.line("action", "动作", d.Action)
 	}
-	propensity := number(d.Propensity, 4)
+	propensity := exact(d.Propensity)
 	if d.Explored {
 		propensity += e.say(", explored", "，探索")
 	}
@@ -36,7 +36,7 @@ func (d *Decision) Explain(lang string) string {
 	for i := range d.Items {
 		it := &d.Items[i]
 		e.line(fmt.Sprintf("item %d", i+1), fmt.Sprintf("商品 %d", i+1), fmt.Sprintf("%s%s%s%s%s", it.ID,
-			e.say(", score ", "，得分 "), number(it.Score, 4), e.say(", propensity ", "，概率 "), number(it.Propensity, 4)))
+			e.say(", score ", "，得分 "), exact(it.Score), e.say(", propensity ", "，概率 "), exact(it.Propensity)))
 		e.reasons("", "", it.Reasons)
 	}
 	for i, f := range d.Features {
@@ -54,6 +54,9 @@ func (d *Decision) Explain(lang string) string {
 	}
 	return e.out.String()
 }
+
+// exact writes a chance or a score with the digits that are published of it: one that is small is not nothing.
+func exact(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) }
 
 func (f *Feature) words() string {
 	switch {
@@ -100,7 +103,7 @@ func (e *explainer) reasons(english, chinese string, reasons []Reason) {
 			s += " " + r.With
 		}
 		if r.Weight != 0 {
-			s += " " + number(r.Weight, 4)
+			s += " " + exact(r.Weight)
 		}
 		e.line(english, chinese, s+"]")
 		english, chinese = "", ""

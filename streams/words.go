@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,8 +218,10 @@ func (r Reason) values(s string) (string, bool) {
 
 // number writes f with at most that many decimals, and at least two digits that count.
 func number(f float64, decimals int) string {
-	if f > -1 && f < 1 {
-		decimals = 2
+	if size := math.Abs(f); size > 0 && size < 1 {
+		for decimals = 2; decimals < 9 && size*math.Pow10(decimals) < 10; {
+			decimals++
+		}
 	}
 	s := strconv.FormatFloat(f, 'f', decimals, 64)
 	if strings.Contains(s, ".") {

@@ -64,6 +64,23 @@ func TestDecisionWords(t *testing.T) {
 	}
 }
 
+// What was given to chance has small propensities: the one number that must not read 0.
+func TestSmallNumbersAreNotNothing(t *testing.T) {
+	d := Decision{Kind: KindRecommendation, Action: ActionShow, Propensity: .0003061, Explored: true,
+		Items: []DecisionItem{{ID: "SKU-1", Score: .04747, Propensity: .0003061, Reasons: []Reason{{Code: ReasonTrending, Weight: .002345}}}}}
+	text := d.Explain("en")
+	for _, want := range []string{"0.0003061, explored", "score 0.04747, propensity 0.0003061", "[trending 0.002345]"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing of\n%s", want, text)
+		}
+	}
+	for f, want := range map[float64]string{.0003: "0.0003", .31: "0.31", 0: "0", .00462: "0.0046", 12.34: "12.3"} {
+		if got := number(f, 1); got != want {
+			t.Errorf("%v reads %q, want %q", f, got, want)
+		}
+	}
+}
+
 // TestCodesInUseAreKnown reads the whole tree: a Reason may be made only of a code that has words.
 func TestCodesInUseAreKnown(t *testing.T) {
 	root := ".."

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nudge/operators"
 	"nudge/operators/pipeline"
 	"nudge/streams"
 	"nudge/streams/nats"
@@ -23,7 +24,8 @@ func (c *cli) explainCommand() *cobra.Command {
 		Use:   "explain ID",
 		Short: "Say all there is to a decision",
 		Long: `explain finds a decision in the stream and says everything about it: its cause, features, reasons and
-propensity, what was withheld and why. It needs no running node.`,
+propensity, what was withheld and why. Of a list it also says what it would be chosen from now and what each source says of each candidate, if the node
+runs: a decision does not hold its candidates. The rest needs no running node.`,
 		Example: `  nudge explain shop.clickstream-3-81273.home.0
   nudge explain --event shop.clickstream-3-81273.home.0    with the event that caused it, from Kafka`,
 		Args: cobra.ExactArgs(1),
@@ -61,7 +63,12 @@ propensity, what was withheld and why. It needs no running node.`,
 			}
 			fmt.Fprintf(c.out, line, d.Explain(lang), m.Subject, m.Seq, stream.Name(), m.Time.UTC().Format(time.RFC3339Nano))
 			if event && d.Cause.Topic != "" {
-				return c.printCause(cmd.Context(), config, d.Cause)
+				if err := c.printCause(cmd.Context(), config, d.Cause); err != nil {
+					return err
+				}
+			}
+			if d.Kind == streams.KindRecommendation {
+				return c.printChoice(cmd.Context(), config, d, lang)
 			}
 			return nil
 		},
@@ -71,6 +78,25 @@ propensity, what was withheld and why. It needs no running node.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the decision as published")
 	cmd.Flags().StringVar(&lang, "lang", "en", "language of the words: en or zh")
 	return cmd
+}
+
+// printChoice prints what a list of a decision's customer would be chosen from now; nothing but a word where nobody answers.
+func (c *cli) printChoice(ctx context.Context, config *pipeline.Config, d *streams.Decision, lang string) error {
+	words := [...]string{"candidates", "as of now, those of the decision with a star; what the event had on its page is not known", "none to be had: "}
+	if lang == "zh" {
+		words = [...]string{"候选", "为当前状态，本决策中的以星号标出；当时页面上的商品未知", "无法取得："}
+	}
+	answer, err := c.ask(ctx, config, apiRecommend, mustJSON(&operators.Question{Customer: d.User, Name: d.Name, Candidates: true}), answerWithin)
+	if err != nil {
+		fmt.Fprintf(c.talk, "  %-12s%s%v\n", words[0], words[2], err)
+		return nil
+	}
+	var a operators.Answer
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "  %-12s%s\n", words[0], words[1])
+	return printCandidates(c.out, &a, d.Items)
 }
 
 // deciderOf is the name of the decider in the id of a decision.

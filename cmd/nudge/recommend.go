@@ -16,6 +16,7 @@ import (
 
 	"nudge/engine"
 	"nudge/operators"
+	"nudge/streams"
 )
 
 func (c *cli) recommendCommand() *cobra.Command {
@@ -91,11 +92,11 @@ func printRecommended(w io.Writer, answer []byte) error {
 		}
 		fmt.Fprintln(w)
 	}
-	return printCandidates(w, &a)
+	return printCandidates(w, &a, nil)
 }
 
-// printCandidates prints what was chosen from, as a table with a column for each source.
-func printCandidates(w io.Writer, a *operators.Answer) error {
+// printCandidates prints what was chosen from, as a table with a column for each source; those of shown with a star.
+func printCandidates(w io.Writer, a *operators.Answer, shown []streams.DecisionItem) error {
 	if len(a.Candidates) == 0 {
 		return nil
 	}
@@ -109,7 +110,11 @@ func printCandidates(w io.Writer, a *operators.Answer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  item\tscore\t%s\n", strings.Join(sources, "\t"))
 	for _, x := range a.Candidates {
-		fmt.Fprintf(t, "  %s\t%.4g", x.ID, x.Score)
+		star := ""
+		if slices.ContainsFunc(shown, func(i streams.DecisionItem) bool { return i.ID == x.ID }) {
+			star = " *"
+		}
+		fmt.Fprintf(t, "  %s%s\t%.4g", x.ID, star, x.Score)
 		for _, name := range sources {
 			if s, ok := x.Sources[name]; ok {
 				fmt.Fprintf(t, "\t%d %s", s.Rank, s.Reason.With)
