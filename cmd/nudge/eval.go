@@ -68,7 +68,7 @@ func (c *cli) evalNextItemCommand() *cobra.Command {
 as much as the target counts against it; targets that a model has never seen stay in the denominator. Item ids are replaced by a seeded hash first.
 
 Protocols:
-  sessions        learn --train, then ask for every next item of --test from what came before it in its session. --reading A: all items are
+  sessions        learn --train, then ask for every next item of --test from what came before it in its session (of a log, the events' session). --reading A: all items are
                   candidates; B: all but the last one; C: those not in the session. --learn on: the test's clicks are learned too, after they are asked for.
   leave-one-out   ask for every customer's last item; the one before is learned with --learn-validation. What the customer has met is not ranked.
   prequential     in the order of time, ask for each item, then learn it. The figures are of the second half of the log, of items that the customer
@@ -85,7 +85,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
 			defer stop()
-			return c.evalNextItem(ctx, f)
+			return c.evalNextItem(ctx, f, cmd.Flags().Changed)
 		},
 	}
 	flags := cmd.Flags()
@@ -113,8 +113,11 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	return cmd
 }
 
-// check looks at the flags before a file is read.
-func (f *nextItemFlags) check() error {
+// flagsOf are the flags of one protocol; another knows nothing of them.
+var flagsOf = map[string]string{"learn": protocolSessions, "reading": protocolSessions, "bot": protocolSessions, "learn-validation": protocolLeaveOneOut}
+
+// check looks at the flags before a file is read; given says which were.
+func (f *nextItemFlags) check(given func(flag string) bool) error {
 	usage := func(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 	switch f.protocol {
 	case protocolSessions:
@@ -128,11 +131,16 @@ func (f *nextItemFlags) check() error {
 	default:
 		return usage("--protocol %q: want sessions, leave-one-out or prequential", f.protocol)
 	}
+	for _, flag := range slices.Sorted(keysOf(flagsOf)) {
+		if given(flag) && f.protocol != flagsOf[flag] {
+			return usage("--%s goes with --protocol %s; with %s leave it out", flag, flagsOf[flag], f.protocol)
+		}
+	}
 	if f.learn != "on" && f.learn != "off" {
 		return usage("--learn %q: want on or off", f.learn)
 	}
-	if f.bot < 0 || f.bot > 10_000_000 || f.bot > 0 && f.protocol != protocolSessions {
-		return usage("--bot %d: want 0 to 10000000, with --protocol sessions", f.bot)
+	if f.bot < 0 || f.bot > 10_000_000 {
+		return usage("--bot %d: want 0 to 10000000", f.bot)
 	}
 	if f.k < 1 || f.k > 100 {
 		return usage("--k %d: want 1 to 100", f.k)
@@ -144,6 +152,9 @@ func (f *nextItemFlags) check() error {
 		if !slices.Contains([]string{evaluation.ReadingA, evaluation.ReadingB, evaluation.ReadingC}, r) {
 			return usage("--reading %q: want A, B or C", r)
 		}
+	}
+	if len(f.models) == 0 {
+		return usage("--models: want at least one of %s", strings.Join(evaluation.Names(), ", "))
 	}
 	for _, name := range f.models {
 		if !slices.Contains(evaluation.Names(), name) {
@@ -164,11 +175,19 @@ func (f *nextItemFlags) check() error {
 	if len(f.columns.Targets) > 0 && f.columns.Events == nil {
 		return usage("--targets goes with --events")
 	}
+	for _, name := range f.columns.Targets {
+		if f.columns.Events[name] == 0 {
+			return usage("--targets %s: it is none of --events, so that no event of it is read", name)
+		}
+	}
 	return nil
 }
 
-func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags) error {
-	if err := f.check(); err != nil {
+// columnFlags say where a file has what a log of events has by itself.
+var columnFlags = []string{"user", "item", "time", "event", "rating", "at-least"}
+
+func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(flag string) bool) error {
+	if err := f.check(given); err != nil {
 		return err
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the time that an answer takes is CPU time
@@ -176,11 +195,17 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags) error {
 	for _, path := range slices.Concat(f.train, f.data, f.test) {
 		read := reader.Read
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			read = func(path string) error { return readLog(ctx, path, reader) }
+			if at := slices.IndexFunc(columnFlags, given); at >= 0 {
+				return usagef("--%s: %s is a log of events, which have no columns: leave it out", columnFlags[at], path)
+			}
+			read = func(path string) error { return readLog(ctx, path, reader, f.protocol == protocolSessions) }
 		}
 		if err := read(path); err != nil {
 			return unreadable(err)
 		}
+	}
+	for _, line := range reader.Headers {
+		fmt.Fprintf(c.talk, "%s: taken for a header\n", line)
 	}
 	reader.Order(f.seed)
 	log, test := reader.Logs(len(f.train) + len(f.data))
@@ -251,7 +276,7 @@ func (f *nextItemFlags) evaluate(ctx context.Context, name string, log, test []e
 	made, _ := evaluation.Make(name)
 	m := evaluation.NewTimed(made, cpuTime)
 	var times evaluation.Row
-	p := evaluation.Protocol{K: f.k, Learn: f.learn == "on" || f.learnValidation, Diversity: f.diversity}
+	p := evaluation.Protocol{K: f.k, Learn: f.learn == "on" || f.learnValidation, Diversity: f.diversity} // one of learn's two is of another protocol, and off
 	add := func(protocol string, figures *evaluation.Figures) *evaluation.Row {
 		if len(rows) == 0 {
 			m.Into(&times)
@@ -329,8 +354,14 @@ func (c *cli) evalTable(rows []evaluation.Row, k int) error {
 			fmt.Fprintf(t, "%s, %d targets\thr@%d\t±\tmrr@%d\t±\tndcg@%d\tcoverage\tevenness\tdiversity\tnovelty\tnew customer\tnew item\tlong tail\tCPU s\tlearn µs\tanswer µs p50\tp99\n", protocol, r.Targets, k, k, k)
 		}
 		at := func(m map[string]float64, name string) float64 { return m[fmt.Sprintf("%s@%d", name, k)] }
-		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.3f\t%.3f\t%.1f\t%.3f\t%.3f\t%.3f\t%.1f\t%.1f\t%.1f\t%.1f\n", r.Model, at(r.Metrics, "hr"), at(r.SD, "hr"), at(r.Metrics, "mrr"), at(r.SD, "mrr"), at(r.Metrics, "ndcg"),
-			at(r.Metrics, "coverage"), at(r.Metrics, "evenness"), at(r.Metrics, "diversity"), at(r.Metrics, "novelty"), at(r.Slices["new_customer"], "hr"), at(r.Slices["new_item"], "hr"), at(r.Slices["long_tail"], "hr"), r.CPU, r.LearnUS, r.AnswerUS.P50, r.AnswerUS.P99)
+		slice := func(name string) string {
+			if r.Slices[name] == nil {
+				return "-" // nobody asked
+			}
+			return fmt.Sprintf("%.3f", at(r.Slices[name], "hr"))
+		}
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.3f\t%.3f\t%.1f\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\n", r.Model, at(r.Metrics, "hr"), at(r.SD, "hr"), at(r.Metrics, "mrr"), at(r.SD, "mrr"), at(r.Metrics, "ndcg"),
+			at(r.Metrics, "coverage"), at(r.Metrics, "evenness"), at(r.Metrics, "diversity"), at(r.Metrics, "novelty"), slice("new_customer"), slice("new_item"), slice("long_tail"), r.CPU, r.LearnUS, r.AnswerUS.P50, r.AnswerUS.P99)
 	}
 	return t.Flush()
 }

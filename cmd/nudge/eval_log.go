@@ -13,8 +13,8 @@ var interactionWeights = map[string]float64{
 	streams.ProductViewed.String(): 1, streams.WishlistAdded.String(): 2, streams.ProductAdded.String(): 2, streams.OrderCompleted.String(): 4,
 }
 
-// readLog reads the interactions of a recorded or simulated log. What can't be decoded, and records of the catalogue, are passed over.
-func readLog(ctx context.Context, dir string, to *evaluation.Reader) error {
+// readLog reads the interactions of a recorded or simulated log: of customers, or of the sessions that events name. What can't be decoded, and records of the catalogue, are passed over.
+func readLog(ctx context.Context, dir string, to *evaluation.Reader, sessions bool) error {
 	rec, err := recording.Open(dir)
 	if err != nil {
 		return err
@@ -50,7 +50,10 @@ func readLog(ctx context.Context, dir string, to *evaluation.Reader) error {
 						continue
 					}
 					user := "u" + event.User
-					if event.User == "" {
+					switch {
+					case sessions && event.Session != "":
+						user = "s" + event.Session
+					case event.User == "":
 						user = "a" + event.Anon
 					}
 					for _, l := range event.Lines {

@@ -156,11 +156,11 @@ func (c *cli) evalWorlds(f *worldsFlags) error {
 	}
 	var rows []evaluation.Row
 	for _, world := range f.worlds {
-		results, cpu, err := f.play(world, players)
+		results, err := f.play(world, players)
 		if err != nil {
 			return err
 		}
-		rows = append(rows, f.rows(world, players, results, base, cpu)...)
+		rows = append(rows, f.rows(world, players, results, base)...)
 	}
 	if f.asJSON {
 		enc := json.NewEncoder(c.out)
@@ -171,19 +171,18 @@ func (c *cli) evalWorlds(f *worldsFlags) error {
 }
 
 // play runs all policies on all seeds of a world.
-func (f *worldsFlags) play(world string, players []contestant) (results [][]closedloop.Result, cpu time.Duration, err error) {
+func (f *worldsFlags) play(world string, players []contestant) (results [][]closedloop.Result, err error) {
 	results = make([][]closedloop.Result, len(players))
 	for k := range results {
 		results[k] = make([]closedloop.Result, f.seeds)
 	}
 	var group errgroup.Group
 	group.SetLimit(f.workers)
-	from := cpuTime()
 	for seed := range f.seeds {
 		for k, p := range players {
 			group.Go(func() (err error) {
 				shop := simulate.Default().Clean()
-				shop.Seed, shop.Shoppers, shop.Items, shop.Currency = f.first+uint64(seed), f.shoppers, f.items, "EUR"
+				shop.Seed, shop.Shoppers, shop.Items, shop.Currency = f.first+uint64(seed), f.shoppers, f.items, "" // of the pipeline
 				if shop.Nature, err = simulate.NatureOf(world); err != nil {
 					return err
 				}
@@ -196,8 +195,7 @@ func (f *worldsFlags) play(world string, players []contestant) (results [][]clos
 			})
 		}
 	}
-	err = group.Wait()
-	return results, (cpuTime() - from) / time.Duration(len(players)*f.seeds), err
+	return results, group.Wait()
 }
 
 // worldMetrics are the figures, in the order of the table.
@@ -214,7 +212,7 @@ var worldMetrics = []struct {
 // gain is the key of how much more than the policy that it is held against, and its lower and upper limit, in percent.
 func gain(metric, limit string) string { return strings.TrimSpace("more " + metric + " % " + limit) }
 
-func (f *worldsFlags) rows(world string, players []contestant, results [][]closedloop.Result, base int, cpu time.Duration) (rows []evaluation.Row) {
+func (f *worldsFlags) rows(world string, players []contestant, results [][]closedloop.Result, base int) (rows []evaluation.Row) {
 	var best []closedloop.Result // for arrivals: of who knows what can be known, else of who knows all
 	for _, name := range []string{policyOracle, policyInformed} {
 		if k := slices.IndexFunc(players, func(p contestant) bool { return p.name == name }); k >= 0 {
@@ -222,7 +220,7 @@ func (f *worldsFlags) rows(world string, players []contestant, results [][]close
 		}
 	}
 	for k, p := range players {
-		row := evaluation.Row{Model: p.name, Data: world, Protocol: "closed loop", Metrics: map[string]float64{}, SD: map[string]float64{}, CPU: cpu.Seconds()}
+		row := evaluation.Row{Model: p.name, Data: world, Protocol: "closed loop", Metrics: map[string]float64{}, SD: map[string]float64{}}
 		for s := range results[k] {
 			row.Events += int(results[k][s].Events)
 			row.Targets += int(results[k][s].All.Slates)

@@ -121,10 +121,10 @@ func Pipeline(config *pipeline.Config) func(*simulate.World) (Policy, error) {
 	}
 }
 
-func (p engine) Feed(r *simulate.Record, _ *streams.Event, decided func(*streams.Decision)) error {
+func (p engine) Feed(r *simulate.Record, e *streams.Event, decided func(*streams.Decision)) error {
 	step, err := p.Sandbox.Feed(r.Value)
 	if err != nil {
-		return fmt.Errorf("closedloop: %s: %w", r.Value, err)
+		return fmt.Errorf("closedloop: %s %s: %w", e.Name, e.ID, err)
 	}
 	for _, d := range step.Decisions {
 		decided(d.Decision)

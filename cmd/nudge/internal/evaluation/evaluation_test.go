@@ -37,6 +37,8 @@ func TestFormats(t *testing.T) {
 		"tabs and header":   {Columns{}, "SessionId\tItemId\tTime\nu1\ti1\t1.5\nu1\ti2\t2\nu2\ti1\t3\n"},
 		"types in header":   {Columns{}, "user_id:token\titem_id:token\trating:float\ttimestamp:float\nu1\ti1\t3\t1\nu1\ti2\t4\t2\nu2\ti1\t5\t3\n"},
 		"by number":         {Columns{User: "2", Item: "1", Time: "3"}, "i1,u1,1\ni2,u1,2\ni1,u2,3\n"},
+		"unlike names":      {Columns{User: "1", Item: "2"}, "cust,prod\nu1,i1\nu1,i2\nu2,i1\n"},
+		"unlike time":       {Columns{User: "1", Item: "2", Time: "3"}, "cust,prod,1st seen\nu1,i1,1\nu1,i2,2\nu2,i1,3\n"},
 		"by name, quoted":   {Columns{User: "who", Item: "what", Time: "when"}, "what;who;when\n\"i1\";u1;2024-01-01\ni2;u1;2024-01-02\ni1;u2;2024-01-02T10:00:00Z\n"},
 		"windows, dates":    {Columns{}, "user,item,time\r\nu1,i1,2024-01-01 10:00:00\r\n\r\nu1,i2,2024-01-01 10:00:01\r\nu2,i1,2024-01-01 10:00:02\r\n"},
 		"events":            {Columns{User: "1", Item: "2", Event: "3", Events: map[string]float64{"pv": 1}}, "u1,i1,pv\nu1,i9,buy\nu1,i2,pv\nu2,i1,pv\n"},

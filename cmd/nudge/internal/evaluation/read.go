@@ -43,7 +43,8 @@ var usual = map[string][]string{
 // Reader gives the users and items of all files that it reads their numbers.
 type Reader struct {
 	Columns Columns
-	Passed  int // lines passed over, for their event or rating
+	Passed  int      // lines passed over, for their event or rating
+	Headers []string // lines that were taken for headers by their looks alone
 
 	users  map[string]int
 	items  map[string]models.Item
@@ -112,6 +113,10 @@ func (r *Reader) read(in *bufio.Reader) ([]Interaction, error) {
 	if err != nil {
 		return nil, fmt.Errorf("1: %w", err)
 	}
+	if !skip && where.looksLikeHeader(head, split(secondLine(in))) {
+		skip = true
+		r.Headers = append(r.Headers, first)
+	}
 	var out []Interaction
 	var wrong []error
 	next := lines(in, split)
@@ -166,6 +171,28 @@ func peekLine(in *bufio.Reader) (string, error) {
 			return "", errors.New("the first line is longer than 64 KiB")
 		}
 	}
+}
+
+// secondLine is the second line of the input, "" where there is none within reach.
+func secondLine(in *bufio.Reader) string {
+	b, _ := in.Peek(1 << 16)
+	_, rest, _ := strings.Cut(string(b), "\n")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimRight(line, "\r")
+}
+
+// looksLikeHeader says whether the first of two lines can be no interaction like the second: its time is none, or it is without a digit where customer or item have one.
+func (w *at) looksLikeHeader(first, second []string) bool {
+	if len(first) != len(second) {
+		return false
+	}
+	if w.time >= 0 {
+		_, err := parseTime(first[w.time])
+		_, next := parseTime(second[w.time])
+		return err != nil && next == nil
+	}
+	digits := func(s string) bool { return strings.ContainsAny(s, "0123456789") }
+	return !slices.ContainsFunc(first, digits) && (digits(second[w.user]) || digits(second[w.item]))
 }
 
 // splitter sniffs the separator: a tab, else two colons, a comma, a semicolon or a bar, else blanks.
