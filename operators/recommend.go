@@ -25,6 +25,7 @@ type recommender struct {
 	filter    *condition.Condition // nil: none
 	rules     []rule
 	diversity models.Diversity
+	matched   *matched       // nil: nobody counts
 	clicks    *models.Clicks // nil: the sources' order holds
 	within    int64          // ms
 	settles   string         // name of the timer
@@ -196,8 +197,11 @@ func (a *asked) out(p *Program, r *recommender, c *Customer, s *scratch, i model
 	if r.SeenAtMost.N > 0 && c.rests(hash, r.SeenAtMost.N, a.nowMS-r.restMS) {
 		return leftTired, true
 	}
-	if r.filter != nil && !s.holds(p, r.filter, i) {
-		return leftFiltered, true
+	if r.filter != nil {
+		holds := s.holds(p, r.filter, i)
+		if r.matched.filter(holds); !holds {
+			return leftFiltered, true
+		}
 	}
 	return leftAsked, a.keep != nil && !a.keep(i)
 }

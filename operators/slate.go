@@ -179,8 +179,10 @@ func (r *recommender) apply(p *Program, s *scratch, a *asked) {
 			case !x.inForce(a.nowMS):
 			case x.boost != nil && s.holds(p, x.boost, l.item):
 				l.score *= x.by
+				r.matched.rule(i)
 			case x.bury != nil && s.holds(p, x.bury, l.item):
 				l.buried = true
+				r.matched.rule(i)
 			}
 		}
 	}
@@ -345,6 +347,7 @@ func (r *recommender) pin(p *Program, c *Customer, s *scratch, a *asked) {
 			continue
 		}
 		s.pins = append(s.pins, pinning{i, x.at})
+		r.matched.rule(k)
 		for k := range s.list {
 			s.list[k].taken = s.list[k].taken || s.list[k].item == i
 		}

@@ -130,14 +130,69 @@ func (p *Program) mostReceipts() int {
 	return keptOrders * (64 + 8*global + keptLines*(32+8*items)*int(bit(items > 0)))
 }
 
-// CountFeatures has the program count what its features are given; one worker may fold then.
-func (p *Program) CountFeatures() {
+// matched counts what a recommender's filter and rules matched: candidates, and lists that a pin stood in.
+type matched struct {
+	through, out int64 // of the filter
+	rules        []int64
+}
+
+func (m *matched) filter(holds bool) {
+	switch {
+	case m == nil:
+	case holds:
+		m.through++
+	default:
+		m.out++
+	}
+}
+
+func (m *matched) rule(n int) {
+	if m != nil {
+		m.rules[n]++
+	}
+}
+
+// RuleCount is what a filter or a rule of a recommender matched since Count.
+type RuleCount struct {
+	Name    string // as it stands in the pipeline, such as home.rules[0]
+	Matched int64
+	Words   string
+}
+
+// RuleCounts says what the filters and rules of the recommenders matched since Count.
+func (p *Program) RuleCounts() (all []RuleCount) {
+	for _, r := range p.recommenders {
+		if r.matched == nil {
+			continue
+		}
+		if m := r.matched; r.filter != nil {
+			all = append(all, RuleCount{r.name + ".filter", m.through, fmt.Sprintf("%d candidates let through, %d left out", m.through, m.out)})
+		}
+		for i := range r.rules {
+			n, what := r.matched.rules[i], "boost of %d candidates"
+			switch x := &r.rules[i]; {
+			case x.pin != 0:
+				what = "pin in %d lists"
+			case x.bury != nil:
+				what = "%d candidates buried"
+			}
+			all = append(all, RuleCount{fmt.Sprintf("%s.rules[%d]", r.name, i), n, fmt.Sprintf(what, n)})
+		}
+	}
+	return all
+}
+
+// Count has the program count what its features are given and what its rules match; one worker may fold then.
+func (p *Program) Count() {
+	for _, r := range p.recommenders {
+		r.matched = &matched{rules: make([]int64, len(r.rules))}
+	}
 	for _, entity := range entities {
 		p.set(entity).Count()
 	}
 }
 
-// FeatureCounts says how many events each feature was given since CountFeatures, by its full name: traffic that was not ignored, of the
+// FeatureCounts says how many events each feature was given since Count, by its full name: traffic that was not ignored, of the
 // feature's types and under its conditions.
 func (p *Program) FeatureCounts() map[string]int64 {
 	out := map[string]int64{}

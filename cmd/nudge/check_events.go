@@ -41,7 +41,7 @@ func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) 
 		Compile: func(s engine.Setup) (node.Pipeline, error) {
 			p, program, err := compile(s, config)
 			if err == nil {
-				program.CountFeatures()
+				program.Count()
 				counted = program
 			}
 			return p, err
@@ -92,6 +92,9 @@ func (c *cli) checkOn(ctx context.Context, config *pipeline.Config, dir string) 
 	features := counted.FeatureCounts()
 	for _, name := range slices.Sorted(keysOf(features)) {
 		row("features", name, features[name], fmt.Sprintf("%d events", features[name]))
+	}
+	for _, x := range counted.RuleCounts() {
+		row("recommenders", x.Name, x.Matched, x.Words)
 	}
 	for _, name := range counted.Audiences() {
 		in, out := decided["audience."+name+".enter"], decided["audience."+name+".leave"]
