@@ -75,11 +75,14 @@ Protocols:
                   had not met; those that it had are counted apart. Each model is held against the source that was best in the first half.
 
 Figures: HR, MRR and NDCG at k with their standard deviation over bootstraps of customers or sessions; coverage (share of the catalogue among the
-first k of any list), evenness (how many items, shown equally often, would be as varied as these lists: 2^entropy, as a share of the catalogue), diversity (1 - cosine of the customers of two items of a list), novelty (bits: -log2 of an item's share of all events).
+first k of any list), evenness (how many items, shown equally often, would be as varied as all lists together: 2^entropy, as a share of the catalogue),
+diversity (1 - cosine of the customers of two items of a list), novelty (bits: -log2 of an item's share of all events). --diversity makes lists as a
+recommender with so much diversify does; items are alike that are met together.
 Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 		Example: `  nudge eval next-item --protocol sessions --train train.tsv.gz --test test.tsv.gz --models neighbours,blend
   nudge eval next-item --protocol leave-one-out --data beauty.txt.gz --k 10 --learn-validation
   nudge eval next-item --protocol prequential --data UserBehavior.csv.gz --user 1 --item 2 --event 4 --time 5 --events pv=1,cart=2,fav=2,buy=3 --targets pv
+  nudge eval next-item --protocol sessions --train train.tsv.gz --test test.tsv.gz --models blend --diversity 0.5
   nudge eval next-item --protocol prequential --data log      the events of a shop, recorded by nudge export`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -61,8 +61,10 @@ Figures: clicks and orders for each visit, of the whole time and of its second h
 the seeds, in percent. Of what changes after the learning days, a quarter of the time: for each item that arrives, the chance that it is clicked where it is seen
 on its first day, whatever the place, and how often it is seen, both over those of informed, else of the oracle (the medians); for each shopper whose taste
 turns, how many of their events pass until three lists in a row hold 80 % of the new taste's share of the best items (the median), the share of
-shoppers for whom it takes 15 at most, and the new taste's share of lists later on, over that of the best items.`,
-		Example: `  nudge eval worlds --world base --policy trending,viewed_together,next_item,oracle --seeds 5
+shoppers for whom it takes 15 at most, and the new taste's share of lists later on, over that of the best items. Last, what part of the gain over --against
+in the second half, of informed, else of the oracle, a policy has.`,
+		Example: `  nudge eval worlds --world base --policy trending,viewed_together,next_item,informed,oracle --seeds 5
+  nudge eval worlds --world seasons,turning --pipeline shop.yaml --policy trending,informed --days 30 --shoppers 2000
   nudge eval worlds --world base,null --pipeline shop.yaml --policy trending --days 30 --shoppers 1000`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return c.evalWorlds(f) },
@@ -209,11 +211,25 @@ var worldMetrics = []struct {
 	{"later orders/visit", func(r *closedloop.Result) float64 { return r.Later.OrdersPerVisit() }},
 }
 
-// gain is the key of how much more than the policy that it is held against, and its lower and upper limit, in percent.
-func gain(metric, limit string) string { return strings.TrimSpace("more " + metric + " % " + limit) }
+// gain is the key of how much more than the policy that it is held against, in percent, and part of how much that is of what who knows best gains. Beside each
+// stand its lower and upper limit.
+func gain(metric string) string { return "more " + metric + " %" }
+func part(metric string) string { return "more " + metric + " % of best" }
+
+const lower, upper = " low", " high"
+
+// setMean sets the mean over the seeds and its 95 % t interval.
+func setMean(row *evaluation.Row, key string, all []float64) {
+	if len(all) < 2 {
+		return
+	}
+	mean, sd := meanSD(all)
+	half := sd / math.Sqrt(float64(len(all))) * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(len(all) - 1)}.Quantile(.975)
+	row.Metrics[key], row.Metrics[key+lower], row.Metrics[key+upper] = mean, mean-half, mean+half
+}
 
 func (f *worldsFlags) rows(world string, players []contestant, results [][]closedloop.Result, base int) (rows []evaluation.Row) {
-	var best []closedloop.Result // for arrivals: of who knows what can be known, else of who knows all
+	var best []closedloop.Result // of who knows what can be known, else of who knows all
 	for _, name := range []string{policyOracle, policyInformed} {
 		if k := slices.IndexFunc(players, func(p contestant) bool { return p.name == name }); k >= 0 {
 			best = results[k]
@@ -226,19 +242,23 @@ func (f *worldsFlags) rows(world string, players []contestant, results [][]close
 			row.Targets += int(results[k][s].All.Slates)
 		}
 		for _, m := range worldMetrics {
-			var own, more []float64
+			var own, more, parts []float64
 			for s := range results[k] {
 				x, y := m.of(&results[k][s]), m.of(&results[base][s])
 				own = append(own, x)
 				if y > 0 {
 					more = append(more, 100*(x-y)/y)
 				}
+				if best != nil {
+					if z := m.of(&best[s]); z > y {
+						parts = append(parts, 100*(x-y)/(z-y))
+					}
+				}
 			}
 			row.Metrics[m.name], row.SD[m.name] = meanSD(own)
-			if k != base && len(more) > 1 {
-				mean, sd := meanSD(more)
-				half := sd / math.Sqrt(float64(len(more))) * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(len(more) - 1)}.Quantile(.975)
-				row.Metrics[gain(m.name, "")], row.Metrics[gain(m.name, "low")], row.Metrics[gain(m.name, "high")] = mean, mean-half, mean+half
+			if k != base {
+				setMean(&row, gain(m.name), more)
+				setMean(&row, part(m.name), parts)
 			}
 		}
 		changes(&row, results[k], best)
@@ -304,6 +324,15 @@ func median(all []float64) float64 {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
+// ofBest is a cell of the table.
+func ofBest(r evaluation.Row, metric string) string {
+	x, ok := r.Metrics[part(metric)]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %% [%.0f, %.0f]", x, r.Metrics[part(metric)+lower], r.Metrics[part(metric)+upper])
+}
+
 func printWorlds(c *cli, rows []evaluation.Row, against string) error {
 	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "world\tpolicy")
@@ -315,8 +344,8 @@ func printWorlds(c *cli, rows []evaluation.Row, against string) error {
 		fmt.Fprintf(w, "%s\t%s", r.Data, r.Model)
 		for _, m := range worldMetrics {
 			fmt.Fprintf(w, "\t%.4f\t", r.Metrics[m.name])
-			if x, ok := r.Metrics[gain(m.name, "")]; ok {
-				fmt.Fprintf(w, "%+.1f %% [%+.1f, %+.1f]", x, r.Metrics[gain(m.name, "low")], r.Metrics[gain(m.name, "high")])
+			if x, ok := r.Metrics[gain(m.name)]; ok {
+				fmt.Fprintf(w, "%+.1f %% [%+.1f, %+.1f]", x, r.Metrics[gain(m.name)+lower], r.Metrics[gain(m.name)+upper])
 			}
 		}
 		fmt.Fprintln(w)
@@ -325,7 +354,7 @@ func printWorlds(c *cli, rows []evaluation.Row, against string) error {
 		return err
 	}
 	fmt.Fprintf(c.out, "\n")
-	fmt.Fprintf(w, "world\tpolicy\tarrivals\tclick rate, of the best\tplaces seen\ttastes turned\tevents until held\twithin %d\tshare later, of the best\n", turnedWithin)
+	fmt.Fprintf(w, "world\tpolicy\tarrivals\tclick rate, of the best\tplaces seen\ttastes turned\tevents until held\twithin %d\tshare later, of the best\tlater clicks, orders: of the best's gain\n", turnedWithin)
 	for _, r := range rows {
 		cell := func(metric, format string, otherwise string) string {
 			if x, ok := r.Metrics[metric]; ok {
@@ -337,8 +366,8 @@ func printWorlds(c *cli, rows []evaluation.Row, against string) error {
 		if r.Metrics[turnedCount] > 0 {
 			never = "never"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Data, r.Model, cell(arrivalCount, "%.0f", ""), cell(arrivalClicks, "%.2f", ""), cell(arrivalShown, "%.2f", ""),
-			cell(turnedCount, "%.0f", ""), cell(turnedEvents, "%.0f", never), cell(turnedSoon, "%.2f", ""), cell(turnedShare, "%.2f", ""))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s  %s\n", r.Data, r.Model, cell(arrivalCount, "%.0f", ""), cell(arrivalClicks, "%.2f", ""), cell(arrivalShown, "%.2f", ""),
+			cell(turnedCount, "%.0f", ""), cell(turnedEvents, "%.0f", never), cell(turnedSoon, "%.2f", ""), cell(turnedShare, "%.2f", ""), ofBest(r, "later clicks/visit"), ofBest(r, "later orders/visit"))
 	}
 	return w.Flush()
 }
