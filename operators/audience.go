@@ -136,12 +136,13 @@ type moved struct {
 func (p *Program) tell(t *engine.Turn, s *scratch, m moved) {
 	d := &s.decision
 	*d = streams.Decision{Kind: streams.KindAudience, Name: m.audience.name, Action: streams.ActionLeave, Propensity: 1,
-		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0]}
+		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0], Warming: d.Warming[:0]}
 	if m.entered {
 		d.Action = streams.ActionEnter
 	}
 	for _, l := range m.audience.logs {
 		d.Logged = s.facts.appendLogged(d.Logged, &l)
+		d.Warming = p.begun.appendLate(d.Warming, l.name, t.NowMS)
 	}
 	t.Decide(d)
 }

@@ -471,6 +471,9 @@ func short(t *testing.T, data []byte) string {
 			fmt.Fprintf(&out, " %s", b)
 		}
 	}
+	if d["warming"] != nil {
+		fmt.Fprintf(&out, " warming %v", d["warming"])
+	}
 	if d["reasons"] != nil {
 		out.WriteString(" " + reasons(d["reasons"]))
 	}

@@ -86,13 +86,14 @@ type decider struct {
 
 // logged is a feature that is published with a decision.
 type logged struct {
+	name   string
 	member []byte // of the JSON: the name, after a comma
 	slot   int
 	kind   condition.Kind
 }
 
 func newLogged(name string, slot int, kind condition.Kind) logged {
-	return logged{append(streams.AppendJSONString([]byte{','}, name), ':'), slot, kind}
+	return logged{name, append(streams.AppendJSONString([]byte{','}, name), ':'), slot, kind}
 }
 
 // newDecider compiles a moment. Faults of conditions are found by Conditions; here the first one is returned.
@@ -198,6 +199,7 @@ func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *st
 	s.facts.set(p, t, c)
 	for _, l := range d.logs {
 		x.Logged = s.facts.appendLogged(x.Logged, &l)
+		x.Warming = p.begun.appendLate(x.Warming, l.name, t.NowMS)
 	}
 	if p.audit != nil {
 		p.audit.logged(t, c, x.Name, x.Logged)

@@ -67,7 +67,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	d := &s.decision
 	*d = streams.Decision{
 		Kind: streams.KindRecommendation, Name: r.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + r.expiresMS,
-		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0], Model: streams.ModelVersion{Name: r.Candidates[0], Version: p.version},
+		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0], Warming: d.Warming[:0], Model: streams.ModelVersion{Name: r.Candidates[0], Version: p.version},
 	}
 	r.recall(p, c, s)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"nudge/engine"
 	"nudge/operators/feature"
@@ -19,6 +20,9 @@ type begun struct {
 	since []int64 // 0: not yet
 	left  int     // of those
 	table *engine.Table
+
+	// The first time that any has been kept since, and until when those that came later see less than their window; 0: none did.
+	firstMS, lateMS int64
 }
 
 func (p *Program) addBegun() {
@@ -57,7 +61,8 @@ func (p *Program) addBegun() {
 				}
 			}
 			return nil
-		}}
+		},
+		Loaded: b.compare}
 	p.begun = b
 }
 
@@ -73,6 +78,31 @@ func (b *begun) note(watermarkMS int64) {
 		}
 	}
 	b.left = 0
+	b.compare()
+}
+
+// compare finds those that came later than the first.
+func (b *begun) compare() {
+	b.firstMS, b.lateMS = 0, 0
+	for _, since := range b.since {
+		b.firstMS = earliest(b.firstMS, since)
+	}
+	for i, since := range b.since {
+		if since > b.firstMS {
+			b.lateMS = max(b.lateMS, since+b.fills[i])
+		}
+	}
+}
+
+// appendLate appends the name of a feature that a pipeline got later than others, while it sees less than its window.
+func (b *begun) appendLate(names []string, name string, nowMS int64) []string {
+	if nowMS >= b.lateMS {
+		return names
+	}
+	if i := slices.Index(b.names, name); i >= 0 && b.since[i] > b.firstMS && nowMS < b.since[i]+b.fills[i] {
+		names = append(names, name)
+	}
+	return names
 }
 
 // Warming says until when features see less than their window, as of a time.

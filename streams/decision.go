@@ -104,7 +104,8 @@ type Decision struct {
 	Experiment *ExperimentArm
 	Reasons    []Reason
 	Features   []Feature
-	Logged     []byte // more of them, written already: members of an object, each after a comma
+	Logged     []byte   // more of them, written already: members of an object, each after a comma
+	Warming    []string // of the features, those that a pipeline got later than others and that see less than their window yet
 	Model      ModelVersion
 	Policy     string // "sha256:" and the first 8 hex digits of the definition's hash
 	Cause      Cause

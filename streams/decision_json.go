@@ -134,6 +134,16 @@ func (d *Decision) appendParts(b []byte, items, explained int, features, reasons
 		b[open] = '{'
 		b = append(b, '}')
 	}
+	if len(d.Warming) > 0 {
+		b = append(b, `,"warming":[`...)
+		for i, name := range d.Warming {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = AppendJSONString(b, name)
+		}
+		b = append(b, ']')
+	}
 	if d.Model != (ModelVersion{}) {
 		b = append(b, `,"model":{"name":`...)
 		b = AppendJSONString(b, d.Model.Name)
@@ -278,6 +288,7 @@ type decisionWire struct {
 	Experiment *ExperimentArm  `json:"experiment"`
 	Reasons    []Reason        `json:"reasons"`
 	Features   json.RawMessage `json:"features"`
+	Warming    []string        `json:"warming"`
 	Model      ModelVersion    `json:"model"`
 	Policy     string          `json:"policy"`
 	Cause      struct {
@@ -323,7 +334,7 @@ func ParseDecision(b []byte) (*Decision, error) {
 	}
 	d := &Decision{ID: w.ID, Kind: w.Kind, Name: w.Name, Action: w.Action, User: w.User, TimeMS: int64(w.Time), ExpiresMS: int64(w.Expires),
 		Items: w.Items, Offer: w.Offer, Alert: w.Alert, Propensity: w.Propensity, Explored: w.Explored, Experiment: w.Experiment,
-		Reasons: w.Reasons, Features: features, Model: w.Model, Policy: w.Policy,
+		Reasons: w.Reasons, Features: features, Warming: w.Warming, Model: w.Model, Policy: w.Policy,
 		Cause: Cause{Topic: w.Cause.Topic, Partition: w.Cause.Partition, Offset: w.Cause.Offset, Event: w.Cause.Event, Request: w.Cause.Request,
 			Timer: w.Cause.Timer, AtMS: int64(w.Cause.At), ArmedBy: w.Cause.ArmedBy}}
 	if w.User == "" && w.Anon != "" {

@@ -171,6 +171,10 @@ func TestDecisionRoundTrip(t *testing.T) {
 			}
 			d.Features = append(d.Features, f)
 		}
+		d.Warming = rapid.SliceOfN(str, 0, 2).Draw(t, "warming")
+		if len(d.Warming) == 0 {
+			d.Warming = nil
+		}
 		if rapid.Bool().Draw(t, "timer") {
 			d.Cause = Cause{Timer: str.Draw(t, "timer name"), AtMS: ms.Draw(t, "at"), ArmedBy: rapid.String().Draw(t, "armed by")}
 		} else {
