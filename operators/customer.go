@@ -14,9 +14,9 @@ type Customer struct {
 	firstMS, lastMS int64 // event times of the first and the last event; 0: none
 	flood           flood
 	daily           models.Daily
-	latest          []happened // by (time, type) ascending
-	recent          []seen     // items met, by (time, item) ascending
-	bought          []seen     // items bought, likewise
+	latest          latest
+	recent          []seen // items met, by (time, item) ascending
+	bought          []seen // items bought, likewise
 	cart            []cartLine
 	orders          []order // the last few, by (time, id) ascending: what a cancellation can take back
 	purchases       models.Purchases

@@ -20,7 +20,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	}
 	c.daily.Add(o.daily)
 	for _, x := range o.latest {
-		c.happen(x)
+		c.latest.note(x)
 	}
 	for _, s := range o.recent {
 		c.recent = meet(c.recent, s, l.History)

@@ -68,7 +68,7 @@ func customers(t *rapid.T, label string) *Customer {
 			}
 			c.insertForecast(f)
 		case 16:
-			c.happen(happened{streams.Type(1 + hash%5), now})
+			c.latest.note(happened(streams.Type(1+hash%5), now))
 		case 15:
 			taught, _, _ := c.teach(hash, uint8(1+hash%2), now)
 			c.recent = meet(c.recent, seen{hash: hash, atMS: now, taught: taught}, smallLimits.History)
@@ -180,7 +180,7 @@ func FuzzDecodeCustomer(f *testing.F) {
 	c.insertForecast(forecast{prediction: 5, atMS: 1e12, made: true, came: true, logit: -2, features: []uint16{0, 7, 900}})
 	c.searched = searched{1e12, []uint32{3, 9}}
 	c.teach(7, 4, 1e12)
-	c.happen(happened{streams.ProductViewed, 1e12})
+	c.latest.note(happened(streams.ProductViewed, 1e12))
 	f.Add(c.AppendBinary(nil))
 	f.Add((&Customer{}).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -102,7 +102,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	c.lastMS = max(c.lastMS, t.NowMS)
 	c.firstMS = earliest(c.firstMS, t.NowMS)
 	if !p.featuresOnly {
-		c.happen(happened{e.Type, t.NowMS})
+		c.latest.note(happened(e.Type, t.NowMS))
 	}
 	p.take(t, c, s)
 	p.react(t, c, s)

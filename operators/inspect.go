@@ -90,7 +90,7 @@ func (p *Program) DescribeGlobal(nowMS int64) map[string]any {
 func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 	c := state.(*Customer)
 	d := &Description{
-		First: timeText(c.firstMS), Last: timeText(c.lastMS), Events: c.eventTimes(), Recent: p.itemTimes(c.recent), Bought: p.itemTimes(c.bought),
+		First: timeText(c.firstMS), Last: timeText(c.lastMS), Events: c.latest.times(), Recent: p.itemTimes(c.recent), Bought: p.itemTimes(c.bought),
 		Purchases: c.purchases.Count, Spent: micros(c.spent), FirstOrder: timeText(c.purchases.FirstMS), LastOrder: timeText(c.purchases.LastMS),
 	}
 	for i := len(c.cart) - 1; i >= 0; i-- {

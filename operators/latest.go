@@ -1,60 +1,50 @@
 package operators
 
-import (
-	"slices"
+import "nudge/streams"
 
-	"nudge/streams"
-)
+// latest is a customer's last events, for people who look at the customer: each its time in ms, then a byte for its type; ascending, and 0 where there
+// were fewer.
+type latest [8]uint64
 
-// happened is one of a customer's last events: for people who look at the customer.
-type happened struct {
-	kind streams.Type
-	atMS int64
-}
+func happened(kind streams.Type, atMS int64) uint64 { return uint64(atMS)<<8 | uint64(kind) }
 
-const keptHappened = 8
-
-func compareHappened(a, b happened) int {
-	if a.atMS != b.atMS {
-		return compare(a.atMS, b.atMS)
+// note takes in an event; the latest ones stay.
+func (l *latest) note(x uint64) {
+	at := 0
+	for at < len(l) && l[at] < x {
+		at++
 	}
-	return compare(uint32(a.kind), uint32(b.kind))
-}
-
-// happen notes an event; the latest keptHappened stay.
-func (c *Customer) happen(x happened) {
-	at := len(c.latest)
-	for at > 0 && compareHappened(c.latest[at-1], x) > 0 {
-		at--
-	}
-	if len(c.latest) < keptHappened {
-		c.latest = slices.Insert(grow(c.latest), at, x)
+	if at == 0 {
 		return
 	}
-	if at > 0 {
-		copy(c.latest, c.latest[1:at])
-		c.latest[at-1] = x
+	copy(l[:at-1], l[1:at])
+	l[at-1] = x
+}
+
+func (l *latest) empty() bool { return l[len(l)-1] == 0 }
+
+func (l *latest) append(w *writer) {
+	n := 0
+	for n < len(l) && l[n] == 0 {
+		n++
+	}
+	w.uint(uint64(len(l) - n))
+	for _, x := range l[n:] {
+		w.uint(x & 0xff)
+		w.time(int64(x >> 8))
 	}
 }
 
-func (c *Customer) appendLatest(w *writer) {
-	w.uint(uint64(len(c.latest)))
-	for _, x := range c.latest {
-		w.uint(uint64(x.kind))
-		w.time(x.atMS)
-	}
-}
-
-func (r *reader) latest() (list []happened) {
-	n := int(r.limited(keptHappened))
-	for range n {
-		x := happened{kind: streams.Type(r.limited(uint64(streams.NumTypes) - 1)), atMS: r.time()}
-		if k := len(list); k > 0 && compareHappened(list[k-1], x) > 0 {
+func (r *reader) latest() (l latest) {
+	n := int(r.limited(uint64(len(l))))
+	for i := len(l) - n; i < len(l); i++ {
+		kind := streams.Type(r.limited(uint64(streams.NumTypes) - 1))
+		l[i] = happened(kind, r.time())
+		if l[i] == 0 || i > 0 && l[i] < l[i-1] {
 			r.failf("the latest events are out of order")
 		}
-		list = append(list, x)
 	}
-	return list
+	return l
 }
 
 // EventTime is an event of a customer.
@@ -63,10 +53,10 @@ type EventTime struct {
 	At   string `json:"at"`
 }
 
-// eventTimes are the customer's last events, the latest first.
-func (c *Customer) eventTimes() (out []EventTime) {
-	for _, x := range slices.Backward(c.latest) {
-		out = append(out, EventTime{x.kind.String(), timeText(x.atMS)})
+// times are the events, the latest first.
+func (l *latest) times() (out []EventTime) {
+	for i := len(l) - 1; i >= 0 && l[i] != 0; i-- {
+		out = append(out, EventTime{streams.Type(l[i] & 0xff).String(), timeText(int64(l[i] >> 8))})
 	}
 	return out
 }
