@@ -76,8 +76,14 @@ func (o *opened) serve(log *zap.Logger) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := serveAPI(svc, o); err != nil {
+	status, rest := serveAPI(svc, o)
+	if err := status(); err != nil {
 		return nil, errors.Join(err, svc.Stop())
+	}
+	o.leased = func() {
+		if err := rest(); err != nil {
+			log.Error("requests are not answered", zap.Error(err))
+		}
 	}
 	return func() {
 		if err := svc.Stop(); err != nil {
@@ -86,8 +92,9 @@ func (o *opened) serve(log *zap.Logger) (stop func(), err error) {
 	}, nil
 }
 
-// serveAPI answers the requests that other commands, and any NATS client, make of a running node.
-func serveAPI(svc *nats.Service, o *opened) error {
+// serveAPI answers the requests that other commands, and any NATS client, make of a running node. All nodes of an app share them: one that waits for the
+// lease of another answers for its status alone.
+func serveAPI(svc *nats.Service, o *opened) (status, rest func() error) {
 	began := time.Now()
 	handler := func(within time.Duration, answer func(ctx context.Context, data []byte) (any, error)) nats.Handler {
 		return func(_ string, data []byte) ([]byte, error) {
@@ -106,34 +113,39 @@ func serveAPI(svc *nats.Service, o *opened) error {
 	handle := func(name string, within time.Duration, answer func(ctx context.Context, data []byte) (any, error)) error {
 		return svc.Handle(name, handler(within, answer))
 	}
-	return errors.Join(
-		handle(apiStatus, answerWithin, func(ctx context.Context, _ []byte) (any, error) { return o.status(ctx, began), nil }),
-		handle(apiInspect, answerWithin, func(ctx context.Context, data []byte) (any, error) {
-			var q inspectQuestion
-			if err := json.Unmarshal(data, &q); err != nil {
-				return nil, fmt.Errorf(`want {"what":"customer","id":"..."}: %w`, err)
-			}
-			return o.inspect(ctx, q)
-		}),
-		handle(apiProfile, answerWithin, func(ctx context.Context, customer []byte) (any, error) { return o.profile(ctx, string(customer)) }),
-		handle(apiRecommend, answerWithin, func(ctx context.Context, question []byte) (any, error) { return o.recommend(ctx, question) }),
-		svc.HandleMany(apiDecide, decidedAtOnce, handler(answerWithin, func(ctx context.Context, request []byte) (any, error) { return o.decide(ctx, request) })),
-		handle(apiPipeline, answerWithin, func(ctx context.Context, _ []byte) (any, error) {
-			var text []byte
-			err := o.look(ctx, func(v *view) error {
-				text = bytes.Clone(v.engine.Setup().Definition)
-				return nil
-			})
-			return text, err
-		}),
-		handle(apiExplain, answerWithin, func(ctx context.Context, id []byte) (any, error) {
-			m, err := findDecision(ctx, o.stream, string(id))
-			return m.Data, err
-		}),
-		handle(apiPause, answerWithin, func(ctx context.Context, name []byte) (any, error) { return o.command(ctx, "pause", string(name)) }),
-		handle(apiResume, answerWithin, func(ctx context.Context, name []byte) (any, error) { return o.command(ctx, "resume", string(name)) }),
-		handle(apiBackup, backupWithin, func(_ context.Context, dir []byte) (any, error) { return backupTo(string(dir), o.store, o.journal) }),
-	)
+	status = func() error {
+		return handle(apiStatus, answerWithin, func(ctx context.Context, _ []byte) (any, error) { return o.status(ctx, began), nil })
+	}
+	rest = func() error {
+		return errors.Join(
+			handle(apiInspect, answerWithin, func(ctx context.Context, data []byte) (any, error) {
+				var q inspectQuestion
+				if err := json.Unmarshal(data, &q); err != nil {
+					return nil, fmt.Errorf(`want {"what":"customer","id":"..."}: %w`, err)
+				}
+				return o.inspect(ctx, q)
+			}),
+			handle(apiProfile, answerWithin, func(ctx context.Context, customer []byte) (any, error) { return o.profile(ctx, string(customer)) }),
+			handle(apiRecommend, answerWithin, func(ctx context.Context, question []byte) (any, error) { return o.recommend(ctx, question) }),
+			svc.HandleMany(apiDecide, decidedAtOnce, handler(answerWithin, func(ctx context.Context, request []byte) (any, error) { return o.decide(ctx, request) })),
+			handle(apiPipeline, answerWithin, func(ctx context.Context, _ []byte) (any, error) {
+				var text []byte
+				err := o.look(ctx, func(v *view) error {
+					text = bytes.Clone(v.engine.Setup().Definition)
+					return nil
+				})
+				return text, err
+			}),
+			handle(apiExplain, answerWithin, func(ctx context.Context, id []byte) (any, error) {
+				m, err := findDecision(ctx, o.stream, string(id))
+				return m.Data, err
+			}),
+			handle(apiPause, answerWithin, func(ctx context.Context, name []byte) (any, error) { return o.command(ctx, "pause", string(name)) }),
+			handle(apiResume, answerWithin, func(ctx context.Context, name []byte) (any, error) { return o.command(ctx, "resume", string(name)) }),
+			handle(apiBackup, backupWithin, func(_ context.Context, dir []byte) (any, error) { return backupTo(string(dir), o.store, o.journal) }),
+		)
+	}
+	return status, rest
 }
 
 // look calls f with the node's state between two epochs.

@@ -60,6 +60,7 @@ type opened struct {
 	program func() *operators.Program // of the setup in force
 
 	publisher *nats.Publisher
+	leased    func() // called when the node has its lease; nil until somebody wants to know
 }
 
 // openNode opens brokers, state and journal and makes a node of them. It waits for brokers that are down.
@@ -133,6 +134,11 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 		UntilEnd: o.untilEnd, Flush: o.flush, TakeOver: o.takeOver, Adopt: o.adopt, AcceptGap: o.acceptGap,
 		CommitOffsets: func(ctx context.Context, offsets map[string]map[int32]int64) error {
 			return n.kafka.CommitGroup(ctx, "nudge-"+c.App, offsets)
+		},
+		Leased: func() {
+			if n.leased != nil {
+				n.leased()
+			}
 		},
 		Now: time.Now, CPU: cpuTime, Log: log.Named("node"),
 	})

@@ -54,6 +54,8 @@ type Config struct {
 
 	// CommitOffsets tells the brokers where the node stands, for dashboards. It is called now and then; nil for not at all.
 	CommitOffsets func(ctx context.Context, offsets map[string]map[int32]int64) error
+	// Leased is called when the node holds its lease; nil where nobody waits for it.
+	Leased func()
 	// Step is called before and after every step of the protocol, by name: tests stop the process there. nil in life.
 	Step func(name string)
 	// Now is the node's clock. It decides when to cut, mark and checkpoint, and what the journal says of arrival.

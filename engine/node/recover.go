@@ -49,6 +49,9 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.takeLease(ctx); err != nil {
 		return err
 	}
+	if n.cfg.Leased != nil {
+		n.cfg.Leased()
+	}
 	return n.openResults(ctx) // after the lease: nobody else writes to them now
 }
 
