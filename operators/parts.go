@@ -2,6 +2,7 @@ package operators
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"nudge/engine"
@@ -52,11 +53,12 @@ func (p *Program) observeParts(t *engine.Turn, c *Customer, s *scratch) {
 	e, o := t.Event, &s.observation
 	x := &c.parts.session
 	reached := false
-	if p.sets.session.Len() > 0 && e.Session != "" && (e.Type != streams.DecisionRequested || p.sets.session.Wants(e.Type)) {
-		if id := clipped(e.Session); x.key != id && (x.key == "" || t.NowMS >= x.atMS) {
+	if p.sets.session.Len() > 0 && (e.Type != streams.DecisionRequested || p.sets.session.Wants(e.Type)) {
+		id := x.sessionOf(e, t.NowMS, s.idleMS)
+		if x.key != id && (x.key == "" || t.NowMS >= x.atMS) {
 			*x = part{key: strings.Clone(id), atMS: t.NowMS}
 		}
-		if reached = x.key == clipped(e.Session); reached {
+		if reached = x.key == id; reached {
 			x.atMS = min(x.atMS, t.NowMS)
 			o.Line = -1
 			p.sets.session.Observe(&x.row, o)
@@ -79,6 +81,20 @@ func (p *Program) observeParts(t *engine.Turn, c *Customer, s *scratch) {
 		p.takeBackParts(c.parts, o, reached)
 	}
 	p.countLate(t, o)
+}
+
+// sessionGapMS is the silence that ends a session where senders do not say which it is.
+const sessionGapMS = 30 * 60_000
+
+// sessionOf is the session of an event: its own, else the present one, or another where there is none or the customer had been silent too long.
+func (x *part) sessionOf(e *streams.Event, nowMS, idleMS int64) string {
+	switch {
+	case e.Session != "":
+		return clipped(e.Session)
+	case x.key != "" && idleMS <= sessionGapMS:
+		return x.key
+	}
+	return "~" + strconv.FormatInt(nowMS, 36)
 }
 
 // sentBack says whether an event takes back an order or a part of it.
