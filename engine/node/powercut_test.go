@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nudge/engine/node"
 )
 
 // The power is cut: what a process had written and not synced may be gone, whole or in part. kill -9 never tests that, so
@@ -98,7 +101,8 @@ func write(t *testing.T, path string, b []byte) {
 
 // TestPowerCut kills a node under load and does to its folder what a power cut may, 50 times (NUDGE_POWER_CUTS=n for n), a
 // few by default. The next start either goes on exactly, or is refused with the cure; then the folder is put back as
-// the kill left it. In the end the stream and the state must be what the journal gives: nothing has diverged in silence.
+// the kill left it. In the end the stream and the state must be what the journal gives: nothing has diverged in silence. On a busy machine a start may
+// be killed before it has noticed what was cut; then those that follow are refused, and so is the last.
 func TestPowerCut(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes; run without -short")
@@ -171,7 +175,12 @@ func TestPowerCut(t *testing.T) {
 	}
 	t.Logf("%d cuts: %v", cuts, outcomes)
 	spec.Stop, spec.Live = "", false
-	if err := runNode(t.Context(), spec, nil, testLog()); err != nil {
+	err := runNode(t.Context(), spec, nil, testLog())
+	if outcomes["went on"] > 0 && errors.Is(err, node.ErrForeignState) && strings.Contains(err.Error(), "restore") {
+		t.Logf("the last start was refused, too: one after a cut was killed before it had noticed: %v", err)
+		return
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	compare(t, b, "power", spec.Dir, replayJournal(t, b, "power", spec.Dir, 2, 0))
