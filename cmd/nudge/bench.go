@@ -17,15 +17,11 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/sync/errgroup"
 
-	"nudge/cmd/nudge/internal/bench"
 	"nudge/cmd/nudge/internal/feed"
 	"nudge/cmd/nudge/internal/latency"
 	"nudge/operators/pipeline"
-	"nudge/streams"
 	"nudge/streams/embedded"
-	"nudge/streams/nats"
 	"nudge/streams/simulate"
 )
 
@@ -51,13 +47,15 @@ Throughput: so many simulated events are written to Kafka, then processed to the
 part of the CPU time. Latency: events come at a rate; for each decision it is the time from its event's append in Kafka
 (by the broker's clock, in whole milliseconds) to its arrival at a subscriber on NATS. Beside it stands a pass-through, with
 the same fetcher and publisher and no engine, measured before the engine in the same way, and what a customer's profile
-and a list take on request meanwhile. The first fifth is warm-up.`,
+and a list take on request meanwhile. Both run in a process of their own, as nudge run does; the events are made before, some
+300 bytes of memory each. The first fifth is warm-up.`,
 		Example: `  nudge bench
   nudge bench --kafka localhost:9092 --nats nats://localhost:4222 --events 4000000 --rate 20000 --for 60s
   nudge bench --events 0 --rate 5000 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.bench(cmd.Context(), f) },
 	}
+	cmd.AddCommand(c.passThroughCommand())
 	f.flags(cmd, withKafka|withNATS)
 	fs := cmd.Flags()
 	fs.Int64Var(&f.events, "events", 500_000, "events for throughput; 0 leaves it out")
@@ -97,9 +95,10 @@ type latencyResult struct {
 	Seconds     float64   `json:"seconds"`
 	PassThrough quantiles `json:"pass_through"`
 	Engine      quantiles `json:"engine"`
-	Profile     quantiles `json:"profile"`   // a customer's profile on request, meanwhile
-	Recommend   quantiles `json:"recommend"` // a list on request, meanwhile; nothing where the pipeline has no recommender
-	Missed      int64     `json:"missed"`    // decisions that could not be measured
+	Profile     quantiles `json:"profile"`     // a customer's profile on request, meanwhile
+	Recommend   quantiles `json:"recommend"`   // a list on request, meanwhile; nothing where the pipeline has no recommender
+	Missed      int64     `json:"missed"`      // decisions that could not be measured
+	CPUSeconds  float64   `json:"cpu_seconds"` // of the engine's process, warm-up, start and end included
 }
 
 // quantiles are in milliseconds.
@@ -201,15 +200,15 @@ func (s *stand) open() (err error) {
 	return nil
 }
 
-// run is one part of a benchmark: the pipeline under another app, on topics of its own.
+// benchRun is one part of a benchmark: the pipeline under another app, on topics of its own.
 type benchRun struct {
 	*opened
 	topics feed.Topics
 	feed   *feed.Feed
 }
 
-// begin makes the topics of a part, opens a node on them and fills in the catalogue.
-func (s *stand) begin(ctx context.Context, name string, o nodeOptions) (r *benchRun, end func(error) error, err error) {
+// begin makes the topics of a part, opens a node on them, or without options for one only the connections, and fills in the catalogue.
+func (s *stand) begin(ctx context.Context, name string, o *nodeOptions) (r *benchRun, end func(error) error, err error) {
 	app := "bench-" + s.began + "-" + name
 	topics := feed.Topics{simulate.Clickstream: app + ".clickstream", simulate.Reviews: app + ".reviews", simulate.Catalog: app + ".catalog"}
 	text, err := renamed(s.config.Text(), app, topics)
@@ -247,8 +246,13 @@ func (s *stand) begin(ctx context.Context, name string, o nodeOptions) (r *bench
 			err = end(err)
 		}
 	}()
-	o.config, o.actOnStale, o.workers = config, true, runtime.NumCPU()
-	if r.opened, err = openNode(ctx, o, s.log); err != nil {
+	if o != nil {
+		o.config, o.actOnStale, o.workers = config, true, runtime.NumCPU()
+		r.opened, err = openNode(ctx, *o, s.log)
+	} else {
+		r.opened, err = openBrokers(ctx, config, s.log)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	shop := s.flags.shop
@@ -298,7 +302,7 @@ func renamed(text []byte, app string, topics feed.Topics) ([]byte, error) {
 
 // throughput processes a log to its end.
 func (s *stand) throughput(ctx context.Context) (_ *throughputResult, err error) {
-	r, end, err := s.begin(ctx, "throughput", nodeOptions{untilEnd: true})
+	r, end, err := s.begin(ctx, "throughput", &nodeOptions{untilEnd: true})
 	if err != nil {
 		return nil, err
 	}
@@ -319,131 +323,6 @@ func (s *stand) throughput(ctx context.Context) (_ *throughputResult, err error)
 	t.EventsPerSecond = float64(t.Events) / t.WallSeconds
 	t.EventsPerCPUSecond = float64(t.Events) / t.CPUSecondsWork
 	return t, nil
-}
-
-// passThroughEvery and passThroughBytes are about what the default pipeline decides, and how large that is.
-const (
-	passThroughEvery = 6
-	passThroughBytes = 900
-)
-
-func (s *stand) passThrough(ctx context.Context, l *latencyResult) (err error) {
-	r, end, err := s.begin(ctx, "pass", nodeOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = end(err) }()
-	fmt.Fprintf(s.talk, "latency: pass-through, %v events/s for %v\n", l.Rate, s.flags.span)
-	var h latency.Histogram
-	pass := &bench.PassThrough{App: r.config.App, Client: r.kafka, Stream: r.stream, Every: passThroughEvery, Bytes: passThroughBytes,
-		Topics: []string{r.topics[simulate.Clickstream], r.topics[simulate.Reviews]}}
-	err = s.drive(ctx, r,
-		func(ctx context.Context) error { return pass.Run(ctx) },
-		func(ctx context.Context, since time.Time) error { return pass.Measure(ctx, since, &h) })
-	l.PassThrough = quantilesOf(&h)
-	return err
-}
-
-func (s *stand) engine(ctx context.Context, l *latencyResult) (err error) {
-	r, end, err := s.begin(ctx, "engine", nodeOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = end(err) }()
-	fmt.Fprintf(s.talk, "latency: engine, %v events/s for %v\n", l.Rate, s.flags.span)
-	var h latency.Histogram
-	var appends *latency.Appends
-	var asked requests
-	stopServing, err := r.serve(s.log)
-	if err != nil {
-		return err
-	}
-	defer stopServing()
-	backend, err := openNATS(ctx, &r.config.NATS, "nudge bench", s.log, nil)
-	if err != nil {
-		return err
-	}
-	defer backend.Close()
-	err = s.drive(ctx, r,
-		func(ctx context.Context) error { return r.node.Run(ctx, context.WithoutCancel(ctx)) },
-		func(ctx context.Context, _ time.Time) error {
-			var err error
-			if appends, err = latency.Follow(ctx, r.kafka, &h, r.topics[simulate.Clickstream], r.topics[simulate.Reviews]); err != nil {
-				return err
-			}
-			group, ctx := errgroup.WithContext(ctx)
-			group.Go(func() error { return appends.Run(ctx) })
-			group.Go(func() error { return receive(ctx, r.stream, appends, &asked) })
-			group.Go(func() error { return asked.run(ctx, backend, r.config.App, len(r.config.Deciders.Recommenders) > 0) })
-			return group.Wait()
-		})
-	if err != nil {
-		return err
-	}
-	l.Engine, l.Missed = quantilesOf(&h), appends.Missed()
-	l.Profile, l.Recommend = quantilesOf(&asked.profiles), quantilesOf(&asked.recommending)
-	return nil
-}
-
-// receive takes decisions as a subscriber.
-func receive(ctx context.Context, stream *nats.Stream, appends *latency.Appends, asked *requests) error {
-	err := stream.Tail(ctx, stream.DecisionFilter("", "", ""), nats.From{}, func(m nats.Stored) error {
-		at := time.Now()
-		d, err := streams.ParseDecision(m.Data)
-		if err != nil {
-			return err
-		}
-		asked.customer.Store(&d.User)
-		if d.Cause.Topic != "" {
-			appends.Arrived(streams.Position{Topic: d.Cause.Topic, Partition: d.Cause.Partition, Offset: d.Cause.Offset}, at)
-		}
-		return nil
-	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// drive writes events at the rate while run works on them; measure begins when the machine is warm.
-func (s *stand) drive(ctx context.Context, r *benchRun, run func(context.Context) error, measure func(ctx context.Context, since time.Time) error) error {
-	working, stopWork := context.WithCancel(ctx)
-	defer stopWork()
-	measuring, stopMeasuring := context.WithCancel(ctx)
-	defer stopMeasuring()
-	group, failed := errgroup.WithContext(ctx)
-	defer context.AfterFunc(failed, func() { stopWork(); stopMeasuring() })()
-	warm := make(chan struct{})
-	group.Go(func() error { return run(working) })
-	group.Go(func() error {
-		if err := r.feed.Paced(failed, s.flags.rate, s.flags.span/5); err != nil {
-			return err
-		}
-		close(warm)
-		if err := r.feed.Paced(failed, s.flags.rate, s.flags.span); err != nil {
-			return err
-		}
-		stopWork()
-		return nil
-	})
-	group.Go(func() error {
-		select {
-		case <-warm:
-		case <-measuring.Done():
-			return nil
-		}
-		return measure(measuring, time.Now())
-	})
-	group.Go(func() error { // what was still under way when the last event was written has half a second to arrive
-		<-working.Done()
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-failed.Done():
-		}
-		stopMeasuring()
-		return nil
-	})
-	return group.Wait()
 }
 
 func (r *benchResult) print(w io.Writer) error {
@@ -472,6 +351,7 @@ func (r *benchResult) print(w io.Writer) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
+		fmt.Fprintf(w, "the engine's process took %.1f s of CPU\n", l.CPUSeconds)
 		if l.Missed > 0 {
 			fmt.Fprintf(w, "%d decisions could not be measured\n", l.Missed)
 		}

@@ -15,7 +15,8 @@ const requestEvery = 20 * time.Millisecond
 
 // requests asks a running node about customers that it has just decided about, as a backend would.
 type requests struct {
-	customer               atomic.Pointer[string] // of the last decision that was received
+	customer               atomic.Pointer[string] // of a decision that was received lately
+	wanted                 atomic.Bool            // the next decision's customer is
 	profiles, recommending latency.Histogram
 }
 
@@ -26,6 +27,7 @@ func (r *requests) run(ctx context.Context, conn *nats.Conn, app string, recomme
 			return nil
 		case <-next.C:
 		}
+		r.wanted.Store(true)
 		customer := r.customer.Load()
 		if customer == nil {
 			continue

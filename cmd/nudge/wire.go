@@ -145,6 +145,24 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 	return n, nil
 }
 
+// openBrokers opens only what leads to the brokers, and the decision stream.
+func openBrokers(ctx context.Context, c *pipeline.Config, log *zap.Logger) (_ *opened, err error) {
+	n := &opened{config: c}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	if n.kafka, err = openKafka(ctx, &c.Kafka, log, nil); err != nil {
+		return nil, err
+	}
+	if n.nats, err = openNATS(ctx, &c.NATS, "nudge "+c.App, log, nil); err != nil {
+		return nil, err
+	}
+	n.stream, err = n.nats.OpenStream(ctx, streamConfig(c))
+	return n, err
+}
+
 // Close closes whatever was opened.
 func (n *opened) Close() error {
 	var errs []error

@@ -28,7 +28,8 @@ type Feed struct {
 	// Unsaid leaves out what customers do, as long as it is true: the world moves on, only its catalogue is written.
 	Unsaid bool
 
-	written int64
+	written  int64
+	prepared []simulate.Record // written by Paced before others
 }
 
 // Written is how many records have been handed to the sink.
@@ -110,6 +111,35 @@ func (f *Feed) advance(ctx context.Context, toMS int64) error {
 	return f.World.Err()
 }
 
+// Prepare makes the next n records, for Paced: what is made before does not take the machine's time while it is measured.
+func (f *Feed) Prepare(n int) error {
+	f.prepared = make([]simulate.Record, 0, n)
+	var text []byte
+	for range n {
+		r := f.World.Next()
+		if cap(text)-len(text) < len(r.Key)+len(r.Value) {
+			text = make([]byte, 0, max(1<<20, len(r.Key)+len(r.Value)))
+		}
+		key := len(text)
+		text = append(text, r.Key...)
+		value := len(text)
+		text = append(text, r.Value...)
+		r.Key, r.Value = text[key:value:value], text[value:len(text):len(text)]
+		f.prepared = append(f.prepared, r)
+	}
+	return f.World.Err()
+}
+
+// next is the next record, of those that were prepared or of the world.
+func (f *Feed) next() simulate.Record {
+	if len(f.prepared) == 0 {
+		return f.World.Next()
+	}
+	r := f.prepared[0]
+	f.prepared = f.prepared[1:]
+	return r
+}
+
 // Paced writes so many records a second for so long, whatever the world's clock says.
 func (f *Feed) Paced(ctx context.Context, perSecond float64, span time.Duration) error {
 	const beat = 2 * time.Millisecond
@@ -119,7 +149,7 @@ func (f *Feed) Paced(ctx context.Context, perSecond float64, span time.Duration)
 	for sent := int64(0); ; {
 		took := min(f.Now().Sub(began), span)
 		for due := int64(perSecond * took.Seconds()); sent < due; sent++ {
-			r := f.World.Next()
+			r := f.next()
 			if err := f.Sink.Send(ctx, &r); err != nil {
 				return err
 			}
