@@ -28,12 +28,13 @@ type checkpointEnd struct {
 	err   error
 }
 
-// Rows encoded between two epochs: so many for each record folded, which is more than a record changes, so that a checkpoint ends however
-// much it holds and the events that wait meanwhile wait equally long; and at least so many.
+// Rows of a checkpoint are encoded where nobody waits: a few at a time while no record does, and between two epochs few of them for each record folded, so that
+// it ends on a node that is never idle. One that has a backlog has nobody who waits for milliseconds, and hands over more at a time; one that is overdue, all at once.
 const (
-	drainForRecord = 4
-	drainAtLeast   = 250
-	drainOverdue   = 1 << 14 // at once, when nothing else is done: mostBacklog is looked at between two
+	drainIdle       = 32
+	drainForRecords = 4       // records to a row
+	drainForRecord  = 4       // rows to a record of a backlog
+	drainOverdue    = 1 << 14 // mostBacklog is looked at between two
 )
 
 // mostBacklog bounds the bytes that wait for the disk before encoding pauses. It lies well below what the store takes before
@@ -65,8 +66,12 @@ func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 			return err
 		}
 	}
-	if !n.check.drained {
-		n.drain(kill, max(drainAtLeast, drainForRecord*records))
+	switch {
+	case n.check.drained:
+	case n.waitingRecords() >= n.cfg.EpochEvents:
+		n.drain(kill, max(drainIdle, drainForRecord*records))
+	default:
+		n.drain(kill, max(drainIdle, records/drainForRecords))
 	}
 	return nil
 }
@@ -88,6 +93,11 @@ func (n *Node) beginCheckpoint() error {
 	n.engine.BeginCheckpoint(to, n.cfg.Journal.Header().ID, hash)
 	n.check = &runningCheckpoint{to: to, epoch: number, folding: n.folding}
 	return nil
+}
+
+// drains says that a checkpoint in progress has rows to hand over, and that the disk keeps up.
+func (n *Node) drains() bool {
+	return n.check != nil && !n.check.drained && n.check.to.Backlog() <= mostBacklog
 }
 
 // drain hands rows over; after the last one a goroutine completes the checkpoint.

@@ -152,7 +152,7 @@ func (o *outbox) step(ctx context.Context) error {
 	o.reap()
 	now := o.n.cfg.Now()
 	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
-	if len(o.erased) > 0 || behind && (o.lease.age(now) >= markEvery || len(o.waiting) == 0) || o.lease.age(now) >= o.n.cfg.Lease/3 {
+	if len(o.erased) > 0 || behind && o.lease.age(now) >= markEvery || o.lease.age(now) >= o.n.cfg.Lease/3 {
 		return o.mark(ctx)
 	}
 	return nil

@@ -41,6 +41,7 @@ type Node struct {
 
 	check        *runningCheckpoint
 	checkEnded   chan checkpointEnd
+	waitingSince time.Time // when the oldest record was fetched that no epoch has taken, where there is one
 	lastCheck    time.Time
 	eventsAtLast int64
 	// folding is the time spent folding so far: in all, up to where the last checkpoint begins, and up to the last complete one.
@@ -152,6 +153,13 @@ func (n *Node) fail(err error) {
 	}
 }
 
+// always is ready to be received from.
+var always = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // live cuts and folds epochs as records arrive.
 func (n *Node) live(ctx, fetching, kill context.Context) error {
 	if err := n.measure(); err != nil {
@@ -162,7 +170,6 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 	defer tick.Stop()
 	linger := time.NewTimer(time.Hour)
 	defer linger.Stop()
-	lingering := false
 	for {
 		if err := n.hearAll(); err != nil {
 			return err
@@ -180,9 +187,8 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		if stopped {
 			waiting = 0
 		}
-		full := waiting >= n.cfg.EpochEvents
-		if !stopped && (len(n.commands) > 0 || n.asking() || full || waiting > 0 && lingering || n.tickDue()) {
-			lingering = false
+		wait := n.cfg.EpochWait - n.cfg.Now().Sub(n.waitingSince)
+		if !stopped && (len(n.commands) > 0 || n.asking() || waiting >= n.cfg.EpochEvents || waiting > 0 && wait <= 0 || n.tickDue()) {
 			progress, err := n.epoch(kill)
 			if err != nil {
 				return err
@@ -191,12 +197,16 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 				return nil
 			}
 			if progress {
-				lingering = n.waitingRecords() > 0 // what an epoch has left behind has waited long enough
-				continue
+				continue // what an epoch has left behind has waited long enough
 			}
+			n.waitingSince, wait = n.cfg.Now(), n.cfg.EpochWait // for other partitions, or the next tick
 		}
-		if waiting > 0 && !lingering {
-			linger.Reset(n.cfg.EpochWait)
+		if waiting > 0 {
+			linger.Reset(wait)
+		}
+		var spare chan struct{} // time that nobody waits in
+		if n.drains() {
+			spare = always
 		}
 		select {
 		case a := <-n.arrivals:
@@ -204,7 +214,8 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 				return err
 			}
 		case <-linger.C:
-			lingering = true
+		case <-spare:
+			n.drain(kill, drainIdle)
 		case <-tick.C:
 			n.watchKafka()
 			n.metrics.gauge(n, n.cfg.Now())
@@ -259,6 +270,9 @@ func (n *Node) hearAll() error {
 func (n *Node) hear(a arrival) error {
 	if a.err != nil {
 		return fmt.Errorf("node: read %s: %w", a.queue.describe(), a.err)
+	}
+	if n.waitingRecords() == 0 {
+		n.waitingSince = a.at
 	}
 	a.queue.hear(a)
 	a.queue.alive = n.cfg.Now()
