@@ -128,7 +128,7 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 		Stream: decisionStream{n.stream, n.nats, c.App}, Publisher: n.publisher, Store: n.store, Journal: n.journal,
 		Owner: node.OwnerOf(host, dir), Lease: time.Duration(c.Lease),
 		EpochEvents: c.Epoch.Events, EpochWait: time.Duration(c.Epoch.Wait),
-		CheckpointEvery: time.Duration(c.Checkpoint.Every), CheckpointEvents: c.Checkpoint.Events,
+		CheckpointEvery: time.Duration(c.Checkpoint.Every), CheckpointEvents: c.Checkpoint.Events, CheckpointRedo: time.Duration(c.Checkpoint.Redo),
 		IdleAfter: time.Duration(c.Time.Idle), Workers: o.workers,
 		StateBytes: int64(c.Node.State), JournalBytes: min(1<<30, int64(c.Node.State)/4),
 		UntilEnd: o.untilEnd, Flush: o.flush, TakeOver: o.takeOver, Adopt: o.adopt, AcceptGap: o.acceptGap,

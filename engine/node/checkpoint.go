@@ -41,15 +41,11 @@ const (
 // it makes the fold wait (state.Options.BacklogBytes).
 const mostBacklog = 16 << 20
 
-// mostRedo bounds what a start after a kill folds again, by the time that folding it took: a checkpoint begins when half of that was spent since the last
-// one began, and beyond it nothing is taken in until the one in progress is complete. Of a node with time to spare it asks nothing.
-const mostRedo = 3 * time.Second
-
 // redo is how long what lies after the last complete checkpoint took to fold.
 func (n *Node) redo() time.Duration { return n.folding - n.foldingSafe }
 
 // overdue says whether a checkpoint in progress has to be complete before anything else is taken in.
-func (n *Node) overdue() bool { return n.check != nil && n.redo() > mostRedo }
+func (n *Node) overdue() bool { return n.check != nil && n.redo() > n.cfg.CheckpointRedo }
 
 // tendCheckpoint begins a checkpoint when one is due and hands over some of its rows, after so many records were folded.
 func (n *Node) tendCheckpoint(kill context.Context, records int) error {
@@ -58,7 +54,7 @@ func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 			return nil
 		}
 		due := n.noRoom || n.cfg.Now().Sub(n.lastCheck) >= n.cfg.CheckpointEvery || n.engine.Events()-n.eventsAtLast >= int64(n.cfg.CheckpointEvents) ||
-			n.folding-n.foldingAtLast >= mostRedo/2 || n.engine.Crowded()
+			n.folding-n.foldingAtLast >= n.cfg.CheckpointRedo/2 || n.engine.Crowded()
 		if !due || n.engine.Number() == 0 || n.engine.Number() == n.checked {
 			return nil
 		}

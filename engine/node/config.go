@@ -38,12 +38,15 @@ type Config struct {
 	EpochWait        time.Duration // how long an epoch that is not full waits for more
 	CheckpointEvery  time.Duration
 	CheckpointEvents int
-	IdleAfter        time.Duration // how old the last word from a partition may be for it to count as idle
-	TickEvery        time.Duration
-	Workers          int // goroutines that fold shards, at most
-	OutboxBytes      int64
-	JournalBytes     int64 // how much of the journal is kept for exports and replays, beyond what recovery needs
-	StateBytes       int64 // of the state folder, journal included; beyond them nothing is taken in. 0 for no limit
+	// CheckpointRedo bounds what a start after a kill folds again, by the time that folding it took: a checkpoint begins when half of that was spent since the
+	// last one began, and beyond it nothing is taken in until the one in progress is complete. Of a node with time to spare it asks nothing.
+	CheckpointRedo time.Duration
+	IdleAfter      time.Duration // how old the last word from a partition may be for it to count as idle
+	TickEvery      time.Duration
+	Workers        int // goroutines that fold shards, at most
+	OutboxBytes    int64
+	JournalBytes   int64 // how much of the journal is kept for exports and replays, beyond what recovery needs
+	StateBytes     int64 // of the state folder, journal included; beyond them nothing is taken in. 0 for no limit
 
 	UntilEnd bool // stop at the end offsets found at the start
 	Flush    bool // with UntilEnd: move the watermark to the end of the log and put out open windows, after the last checkpoint
@@ -74,6 +77,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Lease, 10*time.Second)
 	def(&c.EpochWait, time.Millisecond)
 	def(&c.CheckpointEvery, 10*time.Second)
+	def(&c.CheckpointRedo, 3*time.Second)
 	def(&c.IdleAfter, time.Second)
 	def(&c.TickEvery, time.Second)
 	if c.EpochEvents <= 0 {

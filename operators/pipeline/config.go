@@ -122,6 +122,7 @@ type Node struct {
 type Checkpoint struct {
 	Every  operators.Duration `yaml:"every" allow:"100ms..10m"`
 	Events int                `yaml:"events" allow:"1000..100000000"`
+	Redo   operators.Duration `yaml:"redo" allow:"500ms..10m"` // what a start after a kill folds again at most, by the time that folding it took
 }
 
 // Epoch is how much is folded at once: whichever comes first.

@@ -31,7 +31,7 @@ func Default() *Config {
 		Node: Node{
 			RememberedIDs: 32, ForgetAfter: 400 * day, Cache: 512 << 20, State: 40 << 30,
 		},
-		Checkpoint: Checkpoint{Every: operators.Duration(5 * time.Second), Events: 1_000_000},
+		Checkpoint: Checkpoint{Every: operators.Duration(5 * time.Second), Events: 1_000_000, Redo: operators.Duration(3 * time.Second)},
 		Epoch:      Epoch{Events: 4096, Wait: operators.Duration(2 * time.Millisecond)},
 		Lease:      operators.Duration(10 * time.Second),
 	}
