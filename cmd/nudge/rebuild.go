@@ -258,7 +258,7 @@ func (r *rebuild) foldFrom(ctx context.Context, source node.Source, store *state
 			}
 			return p, err
 		},
-		Source: source, Setup: setup, EpochEvents: r.config.Epoch.Events, Store: store, Workers: r.workers, Skip: skip,
+		Source: source, Setup: setup, EpochEvents: r.config.Epoch.Events, Store: store, Keep: true, Workers: r.workers, Skip: skip,
 		Write: func(*engine.Output, []string) error { return nil }, Progress: bar.update, Log: r.cli.log.Named("rebuild"),
 	})
 	r.folded += counts.Events - before

@@ -92,7 +92,7 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 			},
 			Offsets: rec.Offsets,
 		},
-		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: f.workers, Flush: f.flush, Log: c.log.Named("replay"),
+		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: f.workers, Flush: f.flush, Keep: f.over.Dir != "", Log: c.log.Named("replay"),
 	}
 	app := config.App
 	if !f.noJournal && f.file == "" {
@@ -155,7 +155,12 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 	}
 	s := newSummary(&counts, started)
 	s.CPUSecondsWork, s.Epochs = (cpuTime() - cpu).Seconds(), epochs
-	return s.write(f.summary, store)
+	if cfg.Keep {
+		if err := s.state(store); err != nil {
+			return err
+		}
+	}
+	return s.write(f.summary)
 }
 
 // replaySetup is the pipeline over the recorded topics.

@@ -218,15 +218,18 @@ type summary struct {
 	PeakRSSBytes   int64            `json:"peak_rss_bytes"`
 	Epochs         int64            `json:"epochs"`
 	Checkpoints    int64            `json:"checkpoints"`
-	StateBytes     int64            `json:"state_bytes"` // on disk
-	StateHash      string           `json:"state_hash"`  // over all rows of the last checkpoint
+	StateBytes     int64            `json:"state_bytes,omitempty"` // on disk; not of a replay whose state is not kept
+	StateHash      string           `json:"state_hash,omitempty"`  // over all rows of the last checkpoint
 }
 
 func (n *opened) writeSummary(path string, started time.Time) error {
 	r := n.node.Report()
 	s := newSummary(&r.Counts, started)
 	s.CPUSecondsWork, s.Epochs, s.Checkpoints = r.CPUWork.Seconds(), r.Epochs, r.Checkpoints
-	return s.write(path, n.store)
+	if err := s.state(n.store); err != nil {
+		return err
+	}
+	return s.write(path)
 }
 
 func newSummary(c *engine.Counts, started time.Time) *summary {
@@ -240,16 +243,18 @@ func newSummary(c *engine.Counts, started time.Time) *summary {
 	}
 }
 
-// write adds what the store says and writes the file.
-func (s *summary) write(path string, store *state.Store) error {
+// state says what the store holds.
+func (s *summary) state(store *state.Store) error {
 	hash, _, _, err := store.Hash()
 	if err != nil {
 		return err
 	}
 	s.StateHash = fmt.Sprintf("%016x", hash)
-	if s.StateBytes, err = store.SizeOnDisk(); err != nil {
-		return err
-	}
+	s.StateBytes, err = store.SizeOnDisk()
+	return err
+}
+
+func (s *summary) write(path string) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err

@@ -24,8 +24,9 @@ type ReplayConfig struct {
 	Setup       engine.Setup
 	EpochEvents int
 	// Store is where the state begins: empty, or at the checkpoint that the journal goes on from. The replay's own state is
-	// checkpointed into it at the end.
+	// checkpointed into it at the end if it is to be kept; before only what memory has no room for.
 	Store   *state.Store
+	Keep    bool
 	Workers int
 	// Skip says which customers (their keys: 'u' or 'a' and the id) were erased. With a journal their decisions are left out, without
 	// one their events are.
@@ -97,8 +98,13 @@ func (r *replay) run(ctx context.Context) error {
 	} else if err := r.cutAll(ctx); err != nil {
 		return err
 	}
-	if err := r.checkpoint(); err != nil || !r.Flush {
-		return err
+	if r.Keep {
+		if err := r.checkpoint(); err != nil {
+			return err
+		}
+	}
+	if !r.Flush {
+		return nil
 	}
 	for flushed := false; !flushed; {
 		entry := &engine.Entry{Commands: []engine.Command{{Kind: engine.CommandFlush}}}

@@ -358,7 +358,7 @@ func replayJournal(t testing.TB, b brokers, app, dir string, workers, fetchBytes
 	defer journal.Close()
 	r := replayed{byID: map[string]string{}}
 	ids := map[string][]string{} // of messages by the customer's token
-	r.counts, err = node.Replay(t.Context(), node.ReplayConfig{Compile: compile, Source: source(c), Journal: journal, Store: store, Workers: workers,
+	r.counts, err = node.Replay(t.Context(), node.ReplayConfig{Compile: compile, Source: source(c), Journal: journal, Store: store, Keep: true, Workers: workers,
 		Write: func(o *engine.Output, _ []string) error {
 			for i, line := range o.Results {
 				p := kafka.PartitionOf(line.Key, 2)
