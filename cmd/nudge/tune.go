@@ -19,13 +19,13 @@ func tuneRuntime() {
 	collectLess()
 }
 
-// collectLess lets the heap grow a little more between collections, up to a limit: a node's memory is mostly long-lived customers,
-// and at Go's default a tenth of its time went into walking them. The limit follows what is alive: one that is hardly above it has the
-// collector run all the time, which with a million customers took half of the processor. GOGC and GOMEMLIMIT in the environment have
-// the last word.
+// collectLess lets the heap grow to leastMemory, and beyond it to nine fifths of what is alive, before it is collected: a node's memory is mostly
+// long-lived customers, and walking them is work and, on few processors, latency for all the others. The limit follows what is alive: one that is
+// hardly above it has the collector run all the time, which with a million customers took half of the processor. GOGC and GOMEMLIMIT in the
+// environment have the last word.
 func collectLess() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(150)
+		debug.SetGCPercent(400)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(leastMemory)
@@ -33,7 +33,7 @@ func collectLess() {
 	}
 }
 
-const leastMemory = 600 << 20
+const leastMemory = 760 << 20
 
 // followHeap keeps the memory limit at nine fifths of the live heap, and at leastMemory.
 func followHeap() {
