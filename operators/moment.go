@@ -197,8 +197,9 @@ func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *st
 		return
 	}
 	s.facts.set(p, t, c)
-	for _, l := range d.logs {
-		x.Logged = s.facts.appendLogged(x.Logged, &l)
+	for i := range d.logs {
+		l := &d.logs[i]
+		x.Logged = s.facts.appendLogged(x.Logged, l)
 		x.Warming = p.begun.appendLate(x.Warming, l.name, t.NowMS)
 	}
 	if p.audit != nil {

@@ -113,7 +113,7 @@ func (s sequenceSketch) appendJSON(b, elements []byte) (out []byte, known bool) 
 		n := 9 + int(elements[8])
 		text := elements[9:n]
 		elements = elements[n:]
-		for len(text) > 0 && !utf8.Valid(text) { // cut within a rune
+		for len(text) > 0 && text[len(text)-1] >= utf8.RuneSelf && !utf8.Valid(text) { // cut within a rune
 			text = text[:len(text)-1]
 		}
 		b = append(b, ',')
