@@ -21,6 +21,14 @@ func TestStateLimit(t *testing.T) {
 	if r.node.Ready() {
 		t.Error("the node says that it is ready")
 	}
+	b.fill(t, "limit", shopRecords()[3_000:3_600])
+	deadline := time.Now().Add(time.Minute)
+	for lag := 0.0; lag <= 3_000; lag = lagOf(t, r) { // so many were there before, some of them of the catalogue, which was folded
+		if time.Now().After(deadline) {
+			t.Fatalf("the metrics say that %v records wait: want more than before", lag)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	r.drain()
 	r.finish(t)
 	if n := r.node.Report().Counts.Events; n > 300 { // the catalogue, which is read before
@@ -30,4 +38,20 @@ func TestStateLimit(t *testing.T) {
 	spec.Tune = nil
 	launch(t, spec, nil).finish(t)
 	compare(t, b, "limit", spec.Dir, replayJournal(t, b, "limit", spec.Dir, 2, 0))
+}
+
+// lagOf is what the node's metrics say of the records that wait, in all.
+func lagOf(t *testing.T, r *running) (lag float64) {
+	families, err := r.node.Metrics().Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "nudge_lag_records" {
+			for _, m := range f.Metric {
+				lag += m.Gauge.GetValue()
+			}
+		}
+	}
+	return lag
 }

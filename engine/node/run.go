@@ -41,6 +41,7 @@ type Node struct {
 
 	check        *runningCheckpoint
 	checkEnded   chan checkpointEnd
+	looked       time.Time // when the ends of the logs were last asked for
 	waitingSince time.Time // when the oldest record was fetched that no epoch has taken, where there is one
 	lastCheck    time.Time
 	eventsAtLast int64
@@ -219,6 +220,9 @@ func (n *Node) live(ctx, fetching, kill context.Context) error {
 		case <-tick.C:
 			n.watchKafka()
 			n.metrics.gauge(n, n.cfg.Now())
+			if stopped {
+				n.lookAtEnds(kill)
+			}
 			if n.tooLarge && n.cfg.Now().Sub(n.measured) >= time.Second {
 				if err := n.measure(); err != nil {
 					return err
@@ -345,6 +349,7 @@ func (n *Node) append(kill context.Context, ep *engine.Epoch) (hash uint64, err 
 		if !errors.Is(err, state.ErrNoSpace) {
 			return 0, err
 		}
+		n.lookAtEnds(kill)
 		if err := n.sleep(kill, waitJournal, "", err); err != nil {
 			return 0, err
 		}

@@ -110,6 +110,26 @@ func (n *Node) sleep(kill context.Context, what, detail string, err error) error
 	}
 }
 
+// stoppedLook is how often a node that takes nothing in asks how far the logs have grown meanwhile: its fetchers are full and hear no more.
+const stoppedLook = 2 * time.Second
+
+// lookAtEnds asks where the logs end, for the lag of a node that is stopped. What cannot be asked stays as it was.
+func (n *Node) lookAtEnds(ctx context.Context) {
+	now := n.cfg.Now()
+	if now.Sub(n.looked) < stoppedLook {
+		return
+	}
+	n.looked = now
+	ctx, cancel := context.WithTimeout(ctx, stoppedLook/2)
+	defer cancel()
+	for _, q := range n.queues {
+		if _, end, err := n.cfg.Source.Offsets(ctx, q.topic, q.ID); err == nil {
+			q.end = max(q.end, end)
+		}
+	}
+	n.metrics.gauge(n, now)
+}
+
 // watchKafka looks whether a partition has been silent for so long that its broker must be away: a fetch that finds
 // nothing answers too.
 func (n *Node) watchKafka() {
