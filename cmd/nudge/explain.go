@@ -62,7 +62,9 @@ runs: a decision does not hold its candidates. The rest needs no running node.`,
 				line = "%s  主题          %s\n  发布          %[4]s 第 %[3]d 条，%[5]s\n"
 			}
 			fmt.Fprintf(c.out, line, d.Explain(lang), m.Subject, m.Seq, stream.Name(), m.Time.UTC().Format(time.RFC3339Nano))
-			if event && d.Cause.Topic != "" {
+			if event && d.Cause.Topic == "" {
+				fmt.Fprintln(c.talk, "nudge: --event: no event caused it, but "+causeWords(&d.Cause))
+			} else if event {
 				if err := c.printCause(cmd.Context(), config, d.Cause); err != nil {
 					return err
 				}
@@ -142,4 +144,15 @@ func (c *cli) printCause(ctx context.Context, config *pipeline.Config, cause str
 	}
 	_, err = fmt.Fprintf(c.out, "  %-12s%s\n", "event", text.String())
 	return err
+}
+
+// causeWords says what caused a decision that no event caused.
+func causeWords(cause *streams.Cause) string {
+	switch {
+	case cause.Request != "":
+		return fmt.Sprintf("the request %s, made on NATS: the journal has it", cause.Request)
+	case cause.ArmedBy != "":
+		return fmt.Sprintf("the timer %s, which the event with the id %s set", cause.Timer, cause.ArmedBy)
+	}
+	return "the timer " + cause.Timer
 }
