@@ -82,7 +82,10 @@ type outbox struct {
 	erased   []string    // customers to be purged before the next marker
 	marker   streams.Marker
 	attempt  *streams.Marker // a marker that may or may not have been written
-	seq      uint64          // of the marker in its stream
+	begun    time.Time       // when it was written
+	writing  bool            // it is being written; wrote says how that ends
+	wrote    chan markerEnd
+	seq      uint64 // of the marker in its stream
 	finish   bool
 	recovery map[string]held // what the stream held above the floor at the start and no epoch has given again yet
 	upToOld  uint64          // epochs up to here were published before the start
@@ -90,6 +93,12 @@ type outbox struct {
 	adopted  bool            // suppress by id only, for good
 	gone     map[string]bool // ids that the stream remembers though it no longer holds them
 	another  bool            // epochs that are run again were cut by another build: compare them by id
+}
+
+// markerEnd is how the writing of a marker ended.
+type markerEnd struct {
+	seq uint64
+	err error
 }
 
 // markEvery is how often the marker is written at most while epochs are being published.
@@ -101,6 +110,11 @@ func (o *outbox) run(ctx context.Context) error {
 	defer renew.Stop()
 	mark := time.NewTicker(markEvery)
 	defer mark.Stop()
+	defer func() {
+		if o.writing {
+			<-o.wrote
+		}
+	}()
 	var next *epochOut
 	queue := o.queue
 	for {
@@ -131,6 +145,10 @@ func (o *outbox) run(ctx context.Context) error {
 		case <-o.pub.Notify():
 		case <-o.results:
 		case <-o.n.synced:
+		case end := <-o.wrote:
+			if err := o.markEnded(ctx, end); err != nil {
+				return err
+			}
 		case <-mark.C:
 		case <-renew.C:
 		case <-ctx.Done():
@@ -150,10 +168,13 @@ func (o *outbox) step(ctx context.Context) error {
 		return err
 	}
 	o.reap()
-	now := o.n.cfg.Now()
+	age := o.lease.age(o.n.cfg.Now())
 	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
-	if len(o.erased) > 0 || behind && o.lease.age(now) >= markEvery || o.lease.age(now) >= o.n.cfg.Lease/3 {
+	switch {
+	case len(o.erased) > 0:
 		return o.mark(ctx)
+	case !o.writing && (behind && age >= markEvery || age >= o.n.cfg.Lease/3):
+		o.beginMark(ctx)
 	}
 	return nil
 }
@@ -408,20 +429,67 @@ func (o *outbox) publishedUpTo() {
 	}
 }
 
-// write writes the marker. One that may have been written already is repeated as it was: only so can it be told from
-// somebody else's.
-func (o *outbox) write(ctx context.Context) error {
-	now := o.n.cfg.Now()
+// beginMark has the marker written while epochs are sent on: those that follow it are none of its business.
+func (o *outbox) beginMark(ctx context.Context) {
+	o.ready()
+	o.writing = true
+	m, seq := *o.attempt, o.seq
+	go func() {
+		seq, err := o.stream.WriteMarker(ctx, m, seq)
+		o.wrote <- markerEnd{seq, err}
+	}()
+}
+
+// markEnded takes note of how the writing of a marker ended that was begun before.
+func (o *outbox) markEnded(ctx context.Context, end markerEnd) error {
+	o.writing = false
+	switch {
+	case end.err == nil:
+		o.marked(end.seq)
+		return nil
+	case ctx.Err() != nil || errors.Is(end.err, streams.ErrFenced):
+		return end.err
+	}
+	o.n.log.Warn("the marker may not have been written; what is unacknowledged will be looked up", zap.Error(end.err))
+	return o.resolve(ctx)
+}
+
+// ready readies the marker that is written next. One that may have been written already is repeated as it was: only so can it be told from somebody else's.
+func (o *outbox) ready() {
+	o.begun = o.n.cfg.Now()
 	if o.attempt == nil {
 		m := o.nextMarker()
-		m.Written = now.UnixMilli()
+		m.Written = o.begun.UnixMilli()
 		o.attempt = &m
 	}
 	o.n.step("marker")
+}
+
+// marked takes note of a marker that was written.
+func (o *outbox) marked(seq uint64) {
+	o.n.step("marked")
+	o.seq, o.marker, o.attempt = seq, *o.attempt, nil
+	o.lease.renew(o.begun)
+	o.publishedUpTo()
+}
+
+// write writes the marker and waits for it; first for one that is being written.
+func (o *outbox) write(ctx context.Context) error {
+	if o.writing {
+		end := <-o.wrote
+		o.writing = false
+		switch {
+		case end.err == nil:
+			o.marked(end.seq)
+		case ctx.Err() != nil || errors.Is(end.err, streams.ErrFenced):
+			return end.err
+		}
+	}
+	o.ready()
+	var seq uint64
 	for attempt := 0; ; attempt++ {
-		seq, err := o.stream.WriteMarker(ctx, *o.attempt, o.seq)
-		if err == nil {
-			o.seq = seq
+		var err error
+		if seq, err = o.stream.WriteMarker(ctx, *o.attempt, o.seq); err == nil {
 			break
 		}
 		if attempt == 2 || ctx.Err() != nil || errors.Is(err, streams.ErrFenced) {
@@ -433,10 +501,7 @@ func (o *outbox) write(ctx context.Context) error {
 		}
 	}
 	o.n.waitOver(waitNATS)
-	o.n.step("marked")
-	o.marker, o.attempt = *o.attempt, nil
-	o.lease.renew(now)
-	o.publishedUpTo()
+	o.marked(seq)
 	return nil
 }
 

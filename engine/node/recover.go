@@ -42,7 +42,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.makeQueues()
 	n.outbox = &outbox{n: n, pub: n.cfg.Publisher, stream: n.cfg.Stream, lease: newLease(n.cfg.Lease, n.cfg.Now), queue: make(chan *epochOut, 256),
-		free: make(chan *engine.Output, 256), room: make(chan struct{}, 1), results: make(chan struct{}, 1)}
+		free: make(chan *engine.Output, 256), room: make(chan struct{}, 1), results: make(chan struct{}, 1), wrote: make(chan markerEnd, 1)}
 	if err := n.checkTopics(ctx); err != nil {
 		return err
 	}
