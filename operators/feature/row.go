@@ -392,8 +392,8 @@ func (s *Set) locateSession(t *tier, g *ring, o *Observation) int {
 		if ms+t.resMS < o.WatermarkMS {
 			return -1
 		}
-		if len(t.closings) == 0 {
-			for n := len(g.cells) / stride; n > 0 && g.cells[1]+t.resMS < o.WatermarkMS; n-- {
+		if closed := o.closedMS(); len(t.closings) == 0 && closed != math.MinInt64 {
+			for n := len(g.cells) / stride; n > 0 && g.cells[1]+t.resMS < closed; n-- {
 				g.remove(t, 0, 1)
 				at = max(at-1, 0)
 			}
