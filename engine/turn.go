@@ -48,22 +48,32 @@ func (t *Turn) complete(d *streams.Decision) {
 		t.names = append(t.names, d.Name)
 	}
 	t.ordinal[d.Name] = n + 1
+	d.ID = t.id(d.Name, n)
 	d.User, d.Anonymous = t.Customer, t.Anonymous
 	d.TimeMS = t.NowMS
 	d.Policy = s.engine.policy
-	cfg := &s.engine.cfg
-	if t.byTimer {
+	switch {
+	case t.byTimer:
 		d.Cause = streams.Cause{Timer: strings.TrimPrefix(t.timer.Name, " "), AtMS: t.timer.AtMS, ArmedBy: t.timer.ArmedBy}
-		d.ID = streams.TimerDecisionID(cfg.App, cfg.Generation, t.customer.key, t.timer.AtMS, d.Name, n)
-		return
-	}
-	if t.request != "" {
+	case t.request != "":
 		d.Cause = streams.Cause{Request: t.event}
-		d.ID = streams.RequestDecisionID(cfg.App, cfg.Generation, t.request, d.Name, n)
-		return
+	default:
+		d.Cause = streams.Cause{Topic: t.pos.Topic, Partition: t.pos.Partition, Offset: t.pos.Offset, Event: t.event}
 	}
-	d.Cause = streams.Cause{Topic: t.pos.Topic, Partition: t.pos.Partition, Offset: t.pos.Offset, Event: t.event}
-	d.ID = streams.DecisionID(cfg.App, cfg.Generation, t.pos, d.Name, n)
+}
+
+// NextID is the id that the next decision of a name will have.
+func (t *Turn) NextID(name string) string { return t.id(name, t.ordinal[name]) }
+
+func (t *Turn) id(name string, n int) string {
+	cfg := &t.shard.engine.cfg
+	switch {
+	case t.byTimer:
+		return streams.TimerDecisionID(cfg.App, cfg.Generation, t.customer.key, t.timer.AtMS, name, n)
+	case t.request != "":
+		return streams.RequestDecisionID(cfg.App, cfg.Generation, t.request, name, n)
+	}
+	return streams.DecisionID(cfg.App, cfg.Generation, t.pos, name, n)
 }
 
 // SetTimer arms a timer of this customer, or moves it. One whose time an event finds passed is due when the watermark next

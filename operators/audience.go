@@ -144,6 +144,9 @@ func (p *Program) tell(t *engine.Turn, s *scratch, m moved) {
 		d.Logged = s.facts.appendLogged(d.Logged, &l)
 		d.Warming = p.begun.appendLate(d.Warming, l.name, t.NowMS)
 	}
+	if p.audit != nil {
+		p.audit.logged(t, t.State.(*Customer), d.Name, m.audience.logs, d.Logged)
+	}
 	t.Decide(d)
 }
 

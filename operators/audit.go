@@ -1,122 +1,239 @@
 package operators
 
 import (
-	"bytes"
 	"encoding/json"
-	"slices"
-	"strings"
+	"math"
 
 	"nudge/engine"
+	"nudge/models"
 	"nudge/operators/feature"
 	"nudge/streams"
 )
 
-// Audit keeps every event that a program folds, by customer, and holds each customer's features that are logged with a decision against what the
-// raw events say: point in time, by a second, simple implementation (feature.Set.Naive). It needs all customers in memory, and their events.
+// Audit keeps every event that a program folds, and holds the features that are logged with decisions against what the raw events say: point in
+// time, by a second, simple implementation (feature.Set.Naive). Features of a customer, their session and categories are as of the event itself, those
+// of items and of all together as of the end of the epoch before. What an event counts for - whose it is, whether it was sent twice, came too late or
+// is ignored - is as the engine has it.
 //
-// It is used by one goroutine. Features of items, of all together and of parts are not audited: they are seen as of the epoch before, or of what the
-// catalogue said then.
+// It needs all customers in memory, and their events, and is used by one goroutine.
 type Audit struct {
 	// Every is how many decisions one is audited of.
 	Every int
+	// Published, if there is any, is what was published, by the ids of decisions: it is held instead of what is logged. Those that are held are taken out.
+	Published map[string]Published
 	// Differs is told of each feature that does not hold.
 	Differs func(d *Difference)
 
-	Decisions, Audited, Features, Skipped int64
+	Decisions, Audited, Features int64
+	Missing                      int64            // decisions that Published does not have
+	Held                         map[string]int64 // features by what they are of
+	Passed                       map[string]int64 // features that can't be held, by the reason
 
 	program *Program
-	past    map[*Customer][]feature.Past
+	past    *past
+	epoch   map[sharedAsked]sharedAnswer
 }
+
+// Published is what a published decision says of its features.
+type Published map[string]json.RawMessage
 
 // Difference is a logged feature that the raw events contradict.
 type Difference struct {
 	Customer string `json:"customer"`
 	Decision string `json:"decision"` // its name
+	ID       string `json:"id,omitempty"`
 	Time     string `json:"time"`
 	Feature  string `json:"feature"`
 	Logged   string `json:"logged"`
 	Expected any    `json:"expected"`
 }
 
+// Why a feature is passed over, beside what package feature says.
+const (
+	passedLong   = "published without features, for the length of the decision"
+	passedModel  = "of a model"
+	passedOther  = "no feature that is declared"
+	passedEvicts = "limits.items is reached, and the item had lost its place"
+)
+
+// sharedAsked is a feature of what customers share, which is the same within an epoch.
+type sharedAsked struct {
+	set   *feature.Set
+	i     int
+	of    *feature.History
+	nowMS int64
+}
+
+type sharedAnswer struct {
+	expected feature.Expected
+	passed   string
+}
+
+const noWatermark = math.MinInt64
+
 // Audit has the program audited. It must be called before anything is folded.
 func (p *Program) Audit(a *Audit) {
-	a.program, a.past = p, map[*Customer][]feature.Past{}
+	a.program, a.past = p, newPast(p)
+	a.Held, a.Passed, a.epoch = map[string]int64{}, map[string]int64{}, map[sharedAsked]sharedAnswer{}
 	p.audit = a
 }
 
-func (a *Audit) observed(c *Customer, o *feature.Observation) {
-	a.past[c] = append(a.past[c], feature.Keep(o))
+// Skipped is how many features were passed over.
+func (a *Audit) Skipped() (n int64) {
+	for _, x := range a.Passed {
+		n += x
+	}
+	return n
 }
 
-func (a *Audit) merged(into, from *Customer) {
-	from = a.original(from)
-	a.past[into] = append(a.past[into], a.past[from]...)
-	delete(a.past, from)
-}
-
-// original is the customer that another shard has sent a copy of: the one that is written the same.
-func (a *Audit) original(c *Customer) *Customer {
-	if _, known := a.past[c]; known {
-		return c
-	}
-	text := c.AppendBinary(nil)
-	for x := range a.past {
-		if x.firstMS == c.firstMS && x.lastMS == c.lastMS && bytes.Equal(x.AppendBinary(nil), text) {
-			return x
-		}
-	}
-	return c
+// endEpoch is called when what customers share has taken in an epoch.
+func (a *Audit) endEpoch(t *engine.Turn) {
+	a.past.endEpoch(t.WatermarkMS)
+	clear(a.epoch)
 }
 
 // logged audits what a decision logs: members of a JSON object, each after a comma.
-func (a *Audit) logged(t *engine.Turn, c *Customer, name string, members []byte) {
-	if a.Decisions++; (a.Decisions-1)%int64(max(a.Every, 1)) != 0 || len(members) == 0 {
+func (a *Audit) logged(t *engine.Turn, c *Customer, name string, logs []logged, members []byte) {
+	if len(logs) == 0 {
 		return
 	}
-	a.Audited++
-	var published map[string]json.RawMessage
-	if err := json.Unmarshal(append([]byte{'{'}, append(members[1:len(members):len(members)], '}')...), &published); err != nil {
-		published = map[string]json.RawMessage{}
+	if a.Decisions++; (a.Decisions-1)%int64(max(a.Every, 1)) != 0 && a.Published == nil {
+		return
 	}
-	var names []string
-	for key := range published {
-		names = append(names, key)
-	}
-	slices.Sort(names)
-	for _, key := range names {
-		own, isUser := strings.CutPrefix(key, entityUser+".")
-		i, there := a.program.features.Find(own)
-		if !isUser || !there {
-			continue
+	id := t.NextID(name)
+	published, there := a.Published[id]
+	switch {
+	case there:
+		delete(a.Published, id)
+		switch {
+		case (a.Decisions-1)%int64(max(a.Every, 1)) != 0:
+			return
+		case published == nil:
+			a.Passed[passedLong] += int64(len(logs))
+			return
 		}
-		x, ok := a.program.features.Naive(i, a.past[c], t.NowMS)
-		if !ok {
-			a.Skipped++
+	case a.Published != nil:
+		a.Missing++
+		return
+	case len(members) > 0:
+		if err := json.Unmarshal(append([]byte{'{'}, append(members[1:len(members):len(members)], '}')...), &published); err != nil {
+			published = nil
+		}
+	}
+	a.hold(t, c, Difference{Customer: t.Customer, Decision: name, ID: id, Time: string(streams.AppendTime(nil, t.NowMS))}, logs, published)
+}
+
+// hold compares what is published with what the raw events say.
+func (a *Audit) hold(t *engine.Turn, c *Customer, d Difference, logs []logged, published Published) {
+	a.Audited++
+	for i := range logs {
+		l := &logs[i]
+		x, of, passed := a.expected(t, c, l)
+		if passed != "" {
+			a.Passed[passed]++
 			continue
 		}
 		a.Features++
-		var v feature.Value
-		v.Kind = x.Value.Kind
-		into := any(&v.Number)
-		switch x.Value.Kind {
-		case feature.Text:
-			into = &v.Text
-		case feature.List:
-			into = &v.List
-		}
-		if err := json.Unmarshal(published[key], into); err == nil && x.Holds(v) {
+		a.Held[of]++
+		v := feature.Value{Kind: x.Value.Kind, Number: math.NaN()}
+		text, there := published[l.name]
+		if there {
+			into := any(&v.Number)
+			switch x.Value.Kind {
+			case feature.Text:
+				into = &v.Text
+			case feature.List:
+				into = &v.List
+			}
+			if json.Unmarshal(text, into) == nil && x.Holds(v) {
+				continue
+			}
+		} else if x.Holds(v) {
 			continue
 		}
-		expected := any(x.Value.Number)
-		switch x.Value.Kind {
-		case feature.Text:
-			expected = x.Value.Text
-		case feature.List:
-			expected = x.Value.List
+		found := d
+		found.Feature, found.Logged, found.Expected = l.name, string(text), any(x.Value.Number)
+		switch {
+		case x.Value.Kind == feature.Text:
+			found.Expected = x.Value.Text
+		case x.Value.Kind == feature.List:
+			found.Expected = x.Value.List
+		case math.IsNaN(x.Value.Number):
+			found.Expected = notKnown
 		}
-		if x.Value.Kind == feature.Number && x.Value.Number != x.Value.Number {
-			expected = "not known"
+		if !there {
+			found.Logged = notKnown
 		}
-		a.Differs(&Difference{t.Customer, name, string(streams.AppendTime(nil, t.NowMS)), key, string(published[key]), expected})
+		a.Differs(&found)
 	}
+}
+
+const notKnown = "not known"
+
+// expected is what the raw events say of a logged feature, and what it is of.
+func (a *Audit) expected(t *engine.Turn, c *Customer, l *logged) (x feature.Expected, of, passed string) {
+	p, r, i := a.program, a.past.customer(c), l.slot&(1<<slotBits-1)
+	lines := 0
+	if t.Event != nil {
+		lines = len(t.Event.Lines)
+	}
+	switch l.slot >> slotBits {
+	case slotFeature:
+		x, passed = p.features.Naive(i, &r.events, t.NowMS, t.WatermarkMS)
+		return x, entityUser, passed
+	case slotSessionFeature:
+		x, passed = p.sets.session.Naive(i, &r.session.History, t.NowMS, t.WatermarkMS)
+		return x, entitySession, passed
+	case slotCategoryFeature:
+		if lines == 0 {
+			return nothing(p.sets.category.KindOf(i)), entityCategory, ""
+		}
+		name, h := clipped(p.Category(t.Event.Lines[0].ID)), &feature.History{}
+		for k := range r.categories {
+			if r.categories[k].key == name {
+				h = &r.categories[k].History
+			}
+		}
+		x, passed = p.sets.category.Naive(i, h, t.NowMS, t.WatermarkMS)
+		return x, entityCategory, passed
+	case slotItemFeature:
+		if lines == 0 {
+			return nothing(p.items.set.KindOf(i)), entityItem, ""
+		}
+		hash := hashItem(t.Event.Lines[0].ID)
+		y := a.past.items[hash]
+		switch {
+		case y == nil:
+			y = &pastItem{}
+		case y.lost || y.place != models.NoItem && y.place != p.catalog.find(hash):
+			return x, entityItem, passedEvicts
+		}
+		x, passed = a.shared(p.items.set, i, &y.History, t.NowMS)
+		return x, entityItem, passed
+	case slotGlobalFeature:
+		x, passed = a.shared(p.global.set, i, &a.past.all, t.NowMS)
+		return x, entityGlobal, passed
+	case slotPrediction, slotNext:
+		return x, "", passedModel
+	}
+	return x, "", passedOther
+}
+
+// shared is what the raw events say of a feature of what customers share.
+func (a *Audit) shared(set *feature.Set, i int, h *feature.History, nowMS int64) (feature.Expected, string) {
+	if a.program.catalog.evictions > 0 && set.Categorised(i) {
+		return feature.Expected{}, passedEvicts // whether the category was known when the epoch was taken in
+	}
+	key := sharedAsked{set, i, h, nowMS}
+	x, known := a.epoch[key]
+	if !known {
+		x.expected, x.passed = set.Naive(i, h, nowMS, a.past.watermark)
+		a.epoch[key] = x
+	}
+	return x.expected, x.passed
+}
+
+// nothing is what a feature says where there is nothing that it is of.
+func nothing(kind feature.Kind) feature.Expected {
+	return feature.Expected{Value: feature.Value{Kind: kind, Number: math.NaN()}}
 }

@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 
@@ -25,12 +26,25 @@ func TestAuditFindsDifferences(t *testing.T) {
 		p.observe(&engine.Turn{Event: &streams.Event{Type: streams.ProductViewed, Lines: []streams.Line{{ID: item}}}, NowMS: int64(i), WatermarkMS: math.MinInt64}, c, s)
 	}
 	now := &engine.Turn{Customer: "u1", NowMS: 5}
-	a.logged(now, c, "home", []byte(`,"user.views":3,"user.path":["p3","p2"],"user.last":"p3"`))
+	var logs []logged
+	for _, name := range []string{"user.last", "user.path", "user.views"} {
+		slot, kind, _ := p.names(scopeEvent).Name(splitName(name))
+		logs = append(logs, newLogged(name, slot, kind))
+	}
+	hold := func(text string) {
+		var published Published
+		if err := json.Unmarshal([]byte(text), &published); err != nil {
+			t.Fatal(err)
+		}
+		a.hold(now, c, Difference{Customer: now.Customer}, logs, published)
+	}
+	hold(`{"user.views":3,"user.path":["p3","p2"],"user.last":"p3"}`)
 	if len(found) != 0 || a.Features != 3 {
 		t.Fatalf("%d features were audited, these differ: %+v", a.Features, found)
 	}
-	a.logged(now, c, "home", []byte(`,"user.views":4,"user.path":["p2","p3"],"user.last":"p3"`))
-	if len(found) != 2 || found[0].Feature != "user.path" || found[1].Feature != "user.views" || found[1].Logged != "4" || found[1].Expected != 3.0 || found[1].Customer != "u1" {
+	hold(`{"user.views":4,"user.path":["p2","p3"]}`)
+	if len(found) != 3 || found[0].Feature != "user.last" || found[0].Logged != notKnown || found[1].Feature != "user.path" || found[2].Feature != "user.views" ||
+		found[2].Logged != "4" || found[2].Expected != 3.0 || found[2].Customer != "u1" {
 		t.Fatalf("these differ: %+v", found)
 	}
 }

@@ -20,7 +20,7 @@
 //	halflives.go                    what decayed models were learned under
 //	ignore.go                       traffic that is kept out
 //	since.go, standard.go           since when features have been kept; what they are standardised by
-//	audit.go                        logged features held against the raw events
+//	audit.go, past.go               logged features held against the raw events
 //	inspect.go, plan.go, usage.go   what is remembered, for people; what a changed pipeline keeps of it; what one asks for
 //
 // Invariants:

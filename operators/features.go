@@ -214,7 +214,7 @@ func (p *Program) observe(t *engine.Turn, c *Customer, s *scratch) {
 	o := &s.observation
 	o.Event, o.Line, o.TimeMS, o.WatermarkMS, o.Items = t.Event, -1, t.NowMS, t.WatermarkMS, p
 	if p.audit != nil {
-		p.audit.observed(c, o)
+		p.audit.past.take(t, c, o)
 	}
 	if p.features.Len() == 0 {
 		return

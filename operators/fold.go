@@ -352,6 +352,9 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 	}
 	p.next.Train(t.Beside)
 	p.learnShared(t, scratches)
+	if p.audit != nil {
+		p.audit.endEpoch(t)
+	}
 	p.begun.note(t.WatermarkMS)
 	p.seenMS = max(p.seenMS, t.WatermarkMS)
 	p.trends.Settle()

@@ -203,7 +203,7 @@ func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *st
 		x.Warming = p.begun.appendLate(x.Warming, l.name, t.NowMS)
 	}
 	if p.audit != nil {
-		p.audit.logged(t, c, x.Name, x.Logged)
+		p.audit.logged(t, c, x.Name, d.logs, x.Logged)
 	}
 }
 

@@ -412,7 +412,7 @@ func (p *Program) Merge(into, from engine.State) {
 	c, o := into.(*Customer), from.(*Customer)
 	c.merge(o, &p.config.Limits)
 	if p.audit != nil {
-		p.audit.merged(c, o)
+		p.audit.past.merge(c, o)
 	}
 	p.features.Merge(&c.features, &o.features, &feature.Observation{})
 	p.mergeParts(c, o)

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,13 +17,16 @@ import (
 	"nudge/engine/node"
 	"nudge/operators"
 	"nudge/state"
+	"nudge/streams/files"
 )
 
 type auditFlags struct {
 	place
-	every  int
-	asJSON bool
-	most   int
+	every     int
+	asJSON    bool
+	most      int
+	published string
+	noJournal bool
 }
 
 func (c *cli) auditCommand() *cobra.Command {
@@ -28,12 +34,15 @@ func (c *cli) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit LOG",
 		Short: "Hold the features logged with decisions against the raw events, point in time",
-		Long: `audit folds a recorded or simulated log and computes every user.* feature that is logged with a decision (log: in the pipeline) a second time,
-from the raw events up to that moment, by a simple implementation without tiles and sketches. It names every difference, and exits with 1 if there is
-one. Sketches may differ by their stated error. What came so late that its tile may have been gone, and features of orders that were taken back, are
-passed over and counted. All customers and their events are held in memory.`,
+		Long: `audit folds a recorded or simulated log and computes every feature that is logged with a decision (log: in the pipeline, and what audiences ask for)
+a second time, from the raw events up to that moment, by a simple implementation without tiles and sketches: features of customers, of their sessions
+and categories, of items and of all together. It names every difference, and exits with 1 if there is one. Sketches may differ by their stated error.
+What can't be computed so is passed over, and counted by the reason. With --decisions it is what was published that is held: by a file of decisions, which must
+be those of the log; one that the log does not lead to differs, too.
+As with replay, a recording with its journal is folded as it was; with -c, or without a journal, epochs are cut anew. All customers and their events are held in memory.`,
 		Example: `  nudge audit log -c shop.yaml
-  nudge audit log -c shop.yaml --every 1 --json`,
+  nudge audit log -c shop.yaml --every 1 --json
+  nudge tail --until-now --json > decisions.jsonl && nudge export log && nudge audit log --decisions decisions.jsonl`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
@@ -44,11 +53,13 @@ passed over and counted. All customers and their events are held in memory.`,
 	f.flags(cmd, 0)
 	cmd.Flags().IntVar(&f.every, "every", 1, "audit one decision of so many")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "differences as JSON, one on a line")
+	cmd.Flags().StringVar(&f.published, "decisions", "", "hold the decisions in `FILE`, one JSON object on a line")
+	cmd.Flags().BoolVar(&f.noJournal, "no-journal", false, "cut epochs by append time though the recording has a journal")
 	cmd.Flags().IntVarP(&f.most, "limit", "n", 20, "print so many differences; 0 for all")
 	return cmd
 }
 
-func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) error {
+func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) {
 	config, err := f.config()
 	if err != nil {
 		return err
@@ -57,16 +68,6 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "nudge-audit-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	store, err := state.Open(folder, state.Options{App: config.App, Build: build(), Logger: c.log.Named("state")})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
 	differences := 0
 	audit := &operators.Audit{Every: f.every, Differs: func(d *operators.Difference) {
 		if differences++; f.most > 0 && differences > f.most {
@@ -78,37 +79,121 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) error {
 			}
 			return
 		}
-		fmt.Fprintf(c.out, "%s %s: %s: %s: logged %s, the events say %v\n", d.Time, d.Customer, d.Decision, d.Feature, d.Logged, d.Expected)
+		fmt.Fprintf(c.out, "%s %s: %s: %s: logged %s, the events say %v\n", d.Time, d.Customer, d.ID, d.Feature, d.Logged, d.Expected)
 	}}
-	bar := newProgress("audit", c.talk)
-	_, err = node.Replay(ctx, node.ReplayConfig{
-		Compile: func(s engine.Setup) (node.Pipeline, error) {
-			p, program, err := compile(s, config)
-			if err == nil {
-				program.Audit(audit)
-				p.Engine.CacheBytes = math.MaxInt64 // customers are known by where they are
-			}
-			return p, err
-		},
+	if f.published != "" {
+		if audit.Published, err = readPublished(f.published); err != nil {
+			return err
+		}
+	}
+	folder, err := os.MkdirTemp("", "nudge-audit-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	cfg := node.ReplayConfig{
 		Source: node.Source{
 			Fetcher: func(topic string, partition int32, from int64) node.Fetcher {
 				return rec.Fetcher(topic, partition, from)
 			},
 			Offsets: rec.Offsets,
 		},
-		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: 1, Store: store, Log: c.log.Named("audit"), Progress: bar.update,
-		Write: func(*engine.Output, []string) error { return nil },
-	})
+		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: 1, Log: c.log.Named("audit"),
+		Write: func(out *engine.Output, _ []string) error {
+			for i := range out.Messages { // those that log nothing
+				delete(audit.Published, out.Messages[i].ID)
+			}
+			return nil
+		},
+	}
+	app := config.App
+	if !f.noJournal && f.file == "" {
+		if err := rec.CheckJournal(); err != nil {
+			return err
+		}
+	}
+	if rec.HasJournal() && !f.noJournal && f.file == "" {
+		if rec.HasStart() {
+			return invalidf("the recording goes on from a backup: what came before it is not in the log. Hold what follows alone with --no-journal, or export from the beginning")
+		}
+		if cfg.Journal, err = rec.Journal(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, cfg.Journal.Close()) }()
+		app = cfg.Journal.Header().App
+	}
+	compiled, _, err := compile(cfg.Setup, config)
+	if err != nil {
+		return err
+	}
+	if cfg.Skip, cfg.Erasures, err = rec.Erased(ctx, compiled.Engine.Inputs); err != nil {
+		return err
+	}
+	if cfg.Store, err = state.Open(folder, state.Options{App: app, Build: build(), Logger: c.log.Named("state")}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cfg.Store.Close()) }()
+	begun := false
+	cfg.Compile = func(s engine.Setup) (node.Pipeline, error) {
+		if begun {
+			return node.Pipeline{}, invalidf("the pipeline was changed within the recording: name one with -c, under which all of it is folded")
+		}
+		begun = true
+		p, program, err := compile(s, config)
+		if err == nil {
+			program.Audit(audit)
+			p.Engine.CacheBytes = math.MaxInt64 // customers are known by where they are
+		}
+		return p, err
+	}
+	bar := newProgress("audit", c.talk)
+	cfg.Progress = bar.update
+	_, err = node.Replay(ctx, cfg)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.talk, "%d decisions, %d audited: %d features hold, %d differ, %d were passed over\n", audit.Decisions, audit.Audited, audit.Features-int64(differences), differences, audit.Skipped)
-	if differences > 0 {
-		return fmt.Errorf("%d features differ from what the events say", differences)
+	strangers := len(audit.Published)
+	fmt.Fprintf(c.talk, "%d decisions, %d audited: %d features hold, %d differ, %d were passed over\n", audit.Decisions, audit.Audited, audit.Features-int64(differences), differences, audit.Skipped())
+	c.list("of", audit.Held)
+	c.list("passed over:", audit.Passed)
+	if audit.Missing > 0 {
+		fmt.Fprintf(c.talk, "  %d decisions of the log are not in %s\n", audit.Missing, f.published)
 	}
-	if audit.Features == 0 {
-		return invalidf("nothing was audited: log user.* features with a decider (log: [user.views_1h]), and use a log in which it decides")
+	for _, id := range slices.Sorted(maps.Keys(audit.Published))[:min(strangers, max(f.most, 0))] {
+		fmt.Fprintf(c.out, "%s: the log does not lead to it\n", id)
+	}
+	switch {
+	case strangers > 0:
+		return fmt.Errorf("%d features differ from what the events say, and %d decisions are not what the log leads to", differences, strangers)
+	case differences > 0:
+		return fmt.Errorf("%d features differ from what the events say", differences)
+	case audit.Features == 0:
+		return invalidf("nothing was audited: log features with a decider (log: [user.views_1h]), and use a log in which it decides")
 	}
 	return nil
+}
+
+// list writes counts, a line each.
+func (c *cli) list(what string, counts map[string]int64) {
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(c.talk, "  %s %s %d\n", what, key, counts[key])
+	}
+}
+
+// readPublished reads the features of decisions; those that log none are left out.
+func readPublished(path string) (map[string]operators.Published, error) {
+	all := map[string]operators.Published{}
+	err := files.ReadLines(path, func(n int, line []byte) error {
+		var d struct {
+			ID       string
+			Features operators.Published
+		}
+		if err := json.Unmarshal(line, &d); err != nil || d.ID == "" {
+			return invalidf("%s:%d: want a decision as it was published: %v", path, n, err)
+		}
+		all[d.ID] = d.Features
+		return nil
+	})
+	return all, err
 }

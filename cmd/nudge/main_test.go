@@ -36,6 +36,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"nudge": main
 //	awaits FILE REGEXP      wait until a line of the file matches, for 2 minutes: for what a command in the background writes
 //	interrupt DIR PIPELINE  leave a state folder as a rebuild for the pipeline does that ends between journal and checkpoint
 //	edit FILE OLD NEW       replace the first OLD in the file
+//	insert FILE LINE OTHER  put what OTHER holds behind the first such line of the file; at its end where there is none
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -51,7 +52,7 @@ func TestScripts(t *testing.T) {
 				os.CopyFS(env.WorkDir, deploy.Bench))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "fetch": fetch, "awaits": awaits, "brokers": brokers, "edit": edit, "sums": sums, "interrupt": interrupt,
+			"exits": exits, "fetch": fetch, "awaits": awaits, "brokers": brokers, "edit": edit, "insert": insert, "sums": sums, "interrupt": interrupt,
 		},
 	})
 }
@@ -166,6 +167,20 @@ func edit(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not hold %q:\n%s", args[0], args[1], text)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(before+args[2]+after), 0o644))
+}
+
+func insert(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: insert FILE LINE OTHER")
+	}
+	text, other := ts.ReadFile(args[0]), ts.ReadFile(args[2])
+	before, after, ok := strings.Cut("\n"+text, "\n"+args[1]+"\n")
+	if ok {
+		text = before[min(1, len(before)):] + "\n" + args[1] + "\n" + other + after
+	} else {
+		text += args[1] + "\n" + other
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
 }
 
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {

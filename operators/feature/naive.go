@@ -11,22 +11,36 @@ import (
 	"nudge/streams"
 )
 
-// Past is an event as it was observed, kept whole: what an audit computes features of anew.
+// Past is an event as it was observed of one entity, kept whole: what an audit computes features of anew.
 type Past struct {
 	Event               *streams.Event
+	Line                int // as in Observation
 	TimeMS, WatermarkMS int64
-	Categories          []string // of its lines, as the catalogue had them then
+	Categories          []string   // of its lines, as the catalogue had them then
+	Order               *PastOrder // of an order what became of it; nil: nothing can
+}
+
+// PastOrder is what became of an order.
+type PastOrder struct {
+	SentBack bool // it, or a part of it
 }
 
 // Keep copies an event with what the catalogue says of it now.
-func Keep(o *Observation) Past {
+func Keep(o *Observation) *Past {
 	e := *o.Event
 	e.Lines = slices.Clone(e.Lines)
-	p := Past{Event: &e, TimeMS: o.TimeMS, WatermarkMS: o.WatermarkMS}
+	p := &Past{Event: &e, Line: o.Line, TimeMS: o.TimeMS, WatermarkMS: o.WatermarkMS}
 	for i := range e.Lines {
 		p.Categories = append(p.Categories, o.Items.Category(e.Lines[i].ID))
 	}
 	return p
+}
+
+// Of is the same event of the entity that one of its lines is about.
+func (p *Past) Of(line int) *Past {
+	x := *p
+	x.Line = line
+	return &x
 }
 
 // Category implements Items.
@@ -39,12 +53,48 @@ func (p *Past) Category(item string) string {
 	return ""
 }
 
+// History is the events of one entity by time, those of the same time as they came.
+type History struct{ past []*Past }
+
+// Add takes in an event.
+func (h *History) Add(p *Past) {
+	at := len(h.past)
+	for at > 0 && h.past[at-1].TimeMS > p.TimeMS {
+		at--
+	}
+	h.past = slices.Insert(h.past, at, p)
+}
+
+// Join takes in those of another.
+func (h *History) Join(o *History) {
+	for _, p := range o.past {
+		h.Add(p)
+	}
+}
+
+// within are the events of [from, to).
+func (h *History) within(from, to int64) []*Past {
+	at := func(ms int64) int {
+		return sort.Search(len(h.past), func(k int) bool { return h.past[k].TimeMS >= ms })
+	}
+	i := at(from)
+	return h.past[i:max(i, at(to))]
+}
+
 // Expected is what a feature must be, within an error: 0 for those that are exact; for sketches a share of the value, and as much beside it.
 type Expected struct {
 	Value Value
 	Error float64
 	Slack float64
 }
+
+// Why a feature can't be computed from the raw events.
+const (
+	PassedLate     = "an event or the decision came so late that a window may have been gone"
+	PassedReturned = "an order that counts was sent back"
+	PassedSampled  = "topk of more values than it lists exactly"
+	PassedStandard = "standardised by what all customers' values were"
+)
 
 // sampled is one value of a source.
 type sampled struct {
@@ -53,43 +103,78 @@ type sampled struct {
 	text   string
 }
 
-// Naive computes feature i from the raw events, without tiles, columns and sketches. Not ok: it can't be, because an event came so late that its
-// tile may have been gone, or an order was taken back, or for lack of a bound on the error (top-k beyond k values).
-func (s *Set) Naive(i int, past []Past, nowMS int64) (x Expected, ok bool) {
+// Naive computes feature i from the raw events, without tiles, columns and sketches, as of a time and the watermark up to which the entity's tiles may
+// be gone. Where it can't be, passed says why.
+func (s *Set) Naive(i int, h *History, nowMS, watermarkMS int64) (x Expected, passed string) {
 	f := &s.features[i]
 	t := &s.tiers[f.tier]
+	if f.standardises() >= 0 {
+		return x, PassedStandard
+	}
+	from, to, before := int64(0), int64(0), int64(0)
 	if f.span.kind == session {
-		return s.naiveSession(f, t, past, nowMS)
-	}
-	from, to := s.covered(f, nowMS)
-	before := from
-	if f.agg == aggTrend {
-		last := s.index(t, nowMS)
-		n := int64(1)
-		if f.span.kind == sliding {
-			n = f.span.sizeMS / t.resMS
+		if from, to, passed = s.naiveSession(t, h, nowMS, watermarkMS); passed != "" {
+			return x, passed
 		}
-		before = s.startOf(t, last-2*n+1)
-	}
-	for k := range past {
-		p := &past[k]
-		if p.TimeMS < before || p.TimeMS >= to {
-			continue
+		before = from
+	} else {
+		from, to = s.covered(f, nowMS)
+		before = from
+		if f.agg == aggTrend {
+			last := s.index(t, nowMS)
+			n := int64(1)
+			if f.span.kind == sliding {
+				n = f.span.sizeMS / t.resMS
+			}
+			before = s.startOf(t, last-2*n+1)
 		}
-		if t.clock != clockLife && p.WatermarkMS != math.MinInt64 && s.endOf(t, s.index(t, p.TimeMS)) <= p.WatermarkMS {
-			return x, false
+		if s.mayBeGone(t, before, watermarkMS) {
+			return x, PassedLate
 		}
 	}
-	for k := range past { // wherever the order was
-		if e := past[k].Event; (e.Type == streams.OrderCancelled || e.Type == streams.OrderRefunded) && s.countsOrders(f, t) {
-			return x, false
+	for _, p := range h.within(before, to) {
+		switch {
+		case !s.mayCount(f, t, p):
+		case f.span.kind != session && s.mayBeGone(t, p.TimeMS, p.WatermarkMS):
+			return x, PassedLate
+		case p.Order != nil && p.Order.SentBack && s.countsOrders(f, t):
+			return x, PassedReturned
 		}
 	}
-	return s.naive(f, t, past, from, to, before, nowMS)
+	return s.naive(f, t, h, from, to, before, nowMS)
+}
+
+// mayBeGone says whether the tile of a time may be kept no more.
+func (s *Set) mayBeGone(t *tier, ms, watermarkMS int64) bool {
+	return t.clock != clockLife && watermarkMS != math.MinInt64 && s.endOf(t, s.index(t, ms))+t.keepMS <= watermarkMS
+}
+
+// columnsOf are those that the feature's numbers are of.
+func (f *feature) columnsOf(t *tier) []column {
+	if f.agg == aggSketch {
+		return t.sketches
+	}
+	return t.cells
+}
+
+// mayCount says whether an event may count for a feature.
+func (s *Set) mayCount(f *feature, t *tier, p *Past) bool {
+	return slices.ContainsFunc(f.cols, func(col int) bool { return s.sources[f.columnsOf(t)[col].source].matches(p.Event) })
 }
 
 func (s *Set) countsOrders(f *feature, t *tier) bool {
 	return f.agg != aggSketch && slices.ContainsFunc(f.cols, func(col int) bool { return slices.Contains(s.orders, t.cells[col].source) })
+}
+
+// Categorised says whether feature i asks for categories of items.
+func (s *Set) Categorised(i int) bool {
+	f := &s.features[i]
+	t := &s.tiers[f.tier]
+	return slices.ContainsFunc(f.cols, func(col int) bool {
+		x := s.sources[f.columnsOf(t)[col].source]
+		is := func(y *field) bool { return y != nil && y.name == "category" }
+		return is(x.field) || slices.ContainsFunc(x.filter, func(t term) bool { return is(t.field) })
+	})
 }
 
 // covered says which times the feature is about, by the tile rule.
@@ -106,36 +191,37 @@ func (s *Set) covered(f *feature, nowMS int64) (from, to int64) {
 }
 
 // naiveSession finds the session that goes on at a time by the gaps between events.
-func (s *Set) naiveSession(f *feature, t *tier, past []Past, nowMS int64) (x Expected, ok bool) {
-	var times []int64
-	for k := range past {
-		if p := &past[k]; s.touches(f, t, p) {
-			if p.WatermarkMS != math.MinInt64 && p.TimeMS+t.resMS < p.WatermarkMS {
-				return x, false
+func (s *Set) naiveSession(t *tier, h *History, nowMS, watermarkMS int64) (from, to int64, passed string) {
+	var of []*Past
+	for _, p := range h.past {
+		if s.touches(t, p) {
+			of = append(of, p)
+		}
+	}
+	for a := 0; a < len(of); {
+		b, late := a, false
+		for ; b == a || b < len(of) && of[b].TimeMS-of[b-1].TimeMS <= t.resMS; b++ {
+			late = late || of[b].WatermarkMS != math.MinInt64 && of[b].TimeMS+t.resMS < of[b].WatermarkMS
+		}
+		if first, last := of[a].TimeMS, of[b-1].TimeMS; first-t.resMS <= nowMS && nowMS <= last+t.resMS {
+			from, to, passed = first, last+1, "" // the latest that does
+			if late || watermarkMS != math.MinInt64 && last+t.resMS < watermarkMS {
+				passed = PassedLate
 			}
-			times = append(times, p.TimeMS)
 		}
+		a = b
 	}
-	slices.Sort(times)
-	from, to := int64(0), int64(0) // nothing
-	for a := 0; a < len(times); {
-		b := a
-		for b+1 < len(times) && times[b+1]-times[b] <= t.resMS {
-			b++
-		}
-		if times[a]-t.resMS <= nowMS && nowMS <= times[b]+t.resMS {
-			from, to = times[a], times[b]+1 // the latest that does
-		}
-		a = b + 1
-	}
-	return s.naive(f, t, past, from, to, from, nowMS)
+	return from, to, passed
 }
 
 // touches says whether an event counts for any column of the tier: it then belongs to a session of it.
-func (s *Set) touches(f *feature, t *tier, p *Past) bool {
+func (s *Set) touches(t *tier, p *Past) bool {
 	for _, columns := range [][]column{t.cells, t.sketches} {
 		for _, col := range columns {
-			if len(s.samples(col.source, []Past{*p}, math.MinInt64, math.MaxInt64)) > 0 {
+			x := s.sources[col.source]
+			switch {
+			case !x.matches(p.Event):
+			case x.field == nil && x.filter == nil, len(s.samples(col.source, []*Past{p}, false)) > 0:
 				return true
 			}
 		}
@@ -143,34 +229,28 @@ func (s *Set) touches(f *feature, t *tier, p *Past) bool {
 	return false
 }
 
-// samples lists what events within [from, to) have of a source, by time.
-func (s *Set) samples(source int, past []Past, from, to int64) (out []sampled) {
-	x := s.sources[source]
-	for k := range past {
-		p := &past[k]
-		if p.TimeMS < from || p.TimeMS >= to || !x.matches(p.Event) {
-			continue
+// samples lists what events have of a source, by time; with texts as texts, too.
+func (s *Set) samples(source int, past []*Past, texts bool) (out []sampled) {
+	x, o := s.sources[source], &Observation{}
+	take := func(n int64, l *streams.Line) {
+		v := sampled{atMS: o.TimeMS, number: n}
+		if texts && x.field != nil {
+			v.text = textOf(x.field, x.prop, o, l)
 		}
-		o := &Observation{Event: p.Event, Line: -1, TimeMS: p.TimeMS, Items: p}
-		x.each(o, func(n int64, l *streams.Line) {
-			v := sampled{atMS: p.TimeMS, number: n}
-			if x.field != nil {
-				v.text = textOf(x.field, x.prop, o, l)
-				v.text = v.text[:min(len(v.text), MostText)]
-			}
-			out = append(out, v)
-		})
+		out = append(out, v)
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].atMS < out[j].atMS })
+	for _, p := range past {
+		if x.matches(p.Event) {
+			o.Event, o.Line, o.TimeMS, o.Items = p.Event, p.Line, p.TimeMS, p
+			x.each(o, take)
+		}
+	}
 	return out
 }
 
-func (s *Set) naive(f *feature, t *tier, past []Past, from, to, before, nowMS int64) (x Expected, ok bool) {
-	columns := t.cells
-	if f.agg == aggSketch {
-		columns = t.sketches
-	}
-	of := func(i int) []sampled { return s.samples(columns[f.cols[i]].source, past, from, to) }
+func (s *Set) naive(f *feature, t *tier, h *History, from, to, before, nowMS int64) (x Expected, passed string) {
+	columns, past := f.columnsOf(t), h.within(from, to)
+	of := func(i int) []sampled { return s.samples(columns[f.cols[i]].source, past, f.agg == aggSketch) }
 	v := of(0)
 	sum := int64(0)
 	for _, y := range v {
@@ -218,16 +298,16 @@ func (s *Set) naive(f *feature, t *tier, past []Past, from, to, before, nowMS in
 			number = float64(v[len(v)-1].atMS-v[0].atMS) / (n - 1) / f.unitMS
 		}
 	case aggTrend:
-		number = (n + 1) / (float64(len(s.samples(columns[f.cols[0]].source, past, before, from))) + 1)
+		number = (n + 1) / (float64(len(s.samples(columns[f.cols[0]].source, h.within(before, from), false))) + 1)
 	case aggSketch:
-		if x, ok = naiveSketch(t.sketches[f.cols[0]].sketch, v, nowMS); !ok {
-			return x, false
+		if x, passed = naiveSketch(t.sketches[f.cols[0]].sketch, v, nowMS); passed != "" {
+			return x, passed
 		}
 		x.Value.Kind = f.raw
-		return s.transformed(f, x), true
+		return s.transformed(f, x), ""
 	}
 	x.Value = Value{Number: number}
-	return s.transformed(f, x), true
+	return s.transformed(f, x), ""
 }
 
 func (s *Set) transformed(f *feature, x Expected) Expected {
@@ -237,8 +317,13 @@ func (s *Set) transformed(f *feature, x Expected) Expected {
 	return x
 }
 
-func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, ok bool) {
+func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, passed string) {
 	x.Value.Number = math.NaN()
+	if _, whole := k.(distinctSketch); !whole {
+		for i := range v {
+			v[i].text = v[i].text[:min(len(v[i].text), MostText)]
+		}
+	}
 	switch k := k.(type) {
 	case edgeSketch:
 		var best *sampled
@@ -269,10 +354,10 @@ func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, ok bool) {
 	case topSketch:
 		counts := map[string]int{}
 		for _, y := range v {
-			counts[y.text[:min(len(y.text), MostText)]]++
+			counts[y.text]++
 		}
 		if !models.TopKExact(len(v), len(counts)) {
-			return x, false // which are listed is the sample's choice: its error is held by the tests of models
+			return x, PassedSampled // which are listed is the sample's choice: its error is held by the tests of models
 		}
 		texts := slices.Sorted(maps.Keys(counts))
 		sort.SliceStable(texts, func(i, j int) bool { return counts[texts[i]] > counts[texts[j]] })
@@ -294,7 +379,7 @@ func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, ok bool) {
 		}
 		x.Value.Number, x.Error, x.Slack = sum, 1e-6, 2e-6
 	}
-	return x, true
+	return x, ""
 }
 
 // Holds says whether a value is what is expected.

@@ -332,11 +332,11 @@ func compare(t *rapid.T, s *Set, row *Row, facts []fact, nowMS int64) {
 		if string(plain) != string(written) {
 			t.Fatalf("%s is %s and written as %s", f.name, plain, written)
 		}
-		var past []Past
+		var past History
 		for k := range facts {
-			past = append(past, Past{Event: facts[k].event(), TimeMS: facts[k].atMS, WatermarkMS: math.MinInt64, Categories: []string{""}})
+			past.Add(&Past{Event: facts[k].event(), Line: -1, TimeMS: facts[k].atMS, WatermarkMS: math.MinInt64, Categories: []string{""}})
 		}
-		if x, ok := s.Naive(i, past, nowMS); ok && !x.Holds(v) {
+		if x, passed := s.Naive(i, &past, nowMS, math.MinInt64); passed == "" && !x.Holds(v) {
 			t.Fatalf("%s: the row says %+v, the audit expects %+v", f.name, v, x)
 		}
 		if !agrees(v, want) {

@@ -70,6 +70,9 @@ func exists(path string) bool {
 // HasJournal says whether the journal was recorded.
 func (r *Recording) HasJournal() bool { return exists(r.path(journalPart)) }
 
+// HasStart says whether the journal goes on from a backup.
+func (r *Recording) HasStart() bool { return exists(r.path(startPart)) }
+
 // CheckJournal says whether the journal that was recorded is there, whole.
 func (r *Recording) CheckJournal() error {
 	if r.About == nil || r.About.Epoch == 0 {
