@@ -14,7 +14,7 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	events, decisions, dead, ignored                  *prometheus.CounterVec
+	events, decisions, dead, ignored, counted         *prometheus.CounterVec
 	late, duplicates, stale                           prometheus.Counter
 	lag, headroom                                     *prometheus.GaugeVec
 	epochEvents, epochDuration                        prometheus.Histogram
@@ -64,6 +64,7 @@ func newMetrics(cfg *Config, waits *waits) *Metrics {
 	m.decisions = counters("nudge_decisions_total", "Decisions made.", "kind", "action")
 	m.dead = counters("nudge_dead_letters_total", "Records refused.", "reason")
 	m.ignored = counters("nudge_ignored_total", "Events kept out of every model.", "rule")
+	m.counted = counters("nudge_counted_total", "What else was counted, by name.", "what")
 	m.late = counter("nudge_late_total", "Events too late to count.")
 	m.duplicates = counter("nudge_duplicates_total", "Events whose id had come before.")
 	m.stale = counter("nudge_stale_total", "Decisions that had expired when their epoch arrived.")
@@ -102,6 +103,8 @@ func (m *Metrics) folded(ep *engine.Epoch, out *engine.Output, took time.Duratio
 	for name, n := range out.Counts.Named {
 		if len(name) > len(rule) && name[:len(rule)] == rule {
 			m.ignored.WithLabelValues(name[len(rule):]).Add(float64(n))
+		} else {
+			m.counted.WithLabelValues(name).Add(float64(n))
 		}
 	}
 }
