@@ -12,6 +12,7 @@ import (
 // answer takes a decision.requested: the deciders that wait for it are considered, or the one that props.name names. To ask is no doing of the customer:
 // it moves neither their last activity nor their audiences, and nothing is learned of it. Features and timers that name the type are given it.
 func (p *Program) answer(t *engine.Turn, c *Customer, s *scratch) {
+	s.noOrder = false
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
 	p.lookSoon(t)

@@ -73,21 +73,32 @@ func TestAuditHoldsABusyShop(t *testing.T) {
 	}
 }
 
-// withReturns has every third order sent back by its customer, ten lines on.
+// withReturns has orders sent back by their customers: some after ten lines, some in part, and some before they come.
 func withReturns(lines []string) (out []string) {
-	waiting := map[int]string{}
+	at := map[int][]string{}
 	n := 0
 	for k, l := range lines {
-		out = append(out, l)
-		if from := strings.Index(l, `{"order"`); from >= 0 {
-			if n++; n%3 == 0 {
-				waiting[k+10] = strings.Fields(l[strings.Index(l, " ")+1:])[1] + " order.cancelled " + l[from:strings.Index(l, "}")+1]
-			}
+		from := strings.Index(l, `{"order"`)
+		if from < 0 {
+			continue
 		}
-		if back, there := waiting[k]; there {
-			f := strings.Fields(l)
+		n++
+		who, id := strings.Fields(l)[2], l[from:strings.Index(l, "}")+1]
+		switch {
+		case n%3 == 0:
+			at[k+10] = append(at[k+10], who+" order.cancelled "+id)
+		case n%5 == 1:
+			at[max(0, k-6)] = append(at[max(0, k-6)], who+" order.cancelled "+id)
+		case n%7 == 2:
+			at[k+12] = append(at[k+12], who+" order.refunded "+id+" value=9")
+		}
+	}
+	for k, l := range lines {
+		f := strings.Fields(l)
+		for _, back := range at[k] {
 			out = append(out, f[0]+" "+f[1]+" "+back)
 		}
+		out = append(out, l)
 	}
 	return out
 }

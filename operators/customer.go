@@ -27,14 +27,15 @@ type Customer struct {
 	consents        []consent // by purpose ascending
 	traits          []trait   // by name ascending: those that the pipeline asks for
 	features        feature.Row
-	parts           *parts       // nil: nothing
-	sets            *ownSets     // of the features
-	members         []member     // by key ascending: the audiences that the customer belongs to
-	impressions     []impression // by (time, id) ascending
-	searched        searched     // the last search
-	forecasts       []forecast   // by prediction ascending
-	tired           []tired      // items seen and not clicked, by (time, item) ascending
-	receipts        []receipt    // by (time, id) ascending: what a cancellation takes back of features that are not the customer's own
+	parts           *parts         // nil: nothing
+	sets            *ownSets       // of the features
+	members         []member       // by key ascending: the audiences that the customer belongs to
+	impressions     []impression   // by (time, id) ascending
+	searched        searched       // the last search
+	forecasts       []forecast     // by prediction ascending
+	tired           []tired        // items seen and not clicked, by (time, item) ascending
+	receipts        []receipt      // by (time, id) ascending: what a cancellation takes back of features that are not the customer's own
+	cancelled       []cancellation // by (time, id) ascending: those that came without their order
 }
 
 // newCustomer is one of whom nothing is known, with features of the sets.

@@ -78,6 +78,9 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	c.mergeImpressions(o)
 	c.mergeForecasts(o)
 	c.mergeReceipts(o)
+	for _, x := range o.cancelled {
+		c.addCancelled(x)
+	}
 	if x := o.searched; x.atMS > c.searched.atMS || x.atMS == c.searched.atMS && slices.Compare(x.terms, c.searched.terms) > 0 {
 		c.searched = searched{x.atMS, slices.Clone(x.terms)}
 	}

@@ -21,7 +21,7 @@ func customers(t *rapid.T, label string) *Customer {
 	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
 		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
 		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
-		n := rapid.IntRange(0, 16).Draw(t, "what")
+		n := rapid.IntRange(0, 17).Draw(t, "what")
 		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
 		switch n {
 		case 0:
@@ -47,6 +47,8 @@ func customers(t *rapid.T, label string) *Customer {
 			c.ratings += int64(hash) * 1e6
 		case 10:
 			c.tire(hash, now)
+		case 17:
+			c.addCancelled(cancellation{id: uint64(rapid.IntRange(1, 12).Draw(t, "cancelled")), atMS: now})
 		case 11:
 			c.refresh(hash)
 		case 12:
@@ -134,7 +136,7 @@ func TestMergeLaws(t *testing.T) {
 			t.Fatalf("the empty customer does not become the other:\n%s\n%s", got, a.text())
 		}
 		all := merged(merged(a, b), c)
-		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders || len(all.impressions) > keptImpressions || len(all.tired) > keptTired || len(all.forecasts) > keptForecasts {
+		if len(all.recent) > smallLimits.History || len(all.cart) > smallLimits.Cart || len(all.bought) > smallLimits.Bought || len(all.orders) > keptOrders || len(all.cancelled) > keptCancelled || len(all.impressions) > keptImpressions || len(all.tired) > keptTired || len(all.forecasts) > keptForecasts {
 			t.Fatalf("not bounded: %+v", all)
 		}
 	})

@@ -11,6 +11,7 @@
 //	features.go                     the features that a pipeline declares, and the layouts of their rows
 //	parts.go                        features per category and of the session
 //	receipts.go                     what orders counted for in features of items and of all together, so that it can be taken back
+//	cancelled.go                    cancellations that came without their order
 //	shared.go, results.go           features of items and of all together; windows that are put out when they close
 //	fold.go, answer.go              an event's way through state, deciders and lessons; that of a request for a decision
 //	recommend.go coupon.go churn.go the deciders

@@ -41,7 +41,11 @@ func splitFeature(name string) (entity, own string) {
 
 // newFeatures compiles the features of one entity, and which of their windows are put out.
 func newFeatures(entity string, defs map[string]feature.Definition, results map[string]Results, zone *time.Location) (*feature.Set, error) {
-	s, err := feature.New(ownFeatures(entity, defs), ownOutputs(entity, results), zone)
+	compile := feature.New
+	if entity == entityItem || entity == entityGlobal {
+		compile = feature.NewShared
+	}
+	s, err := compile(ownFeatures(entity, defs), ownOutputs(entity, results), zone)
 	if err != nil {
 		return nil, fmt.Errorf("operators: features: %s.%w", entity, err)
 	}
@@ -216,7 +220,7 @@ func (p *Program) observe(t *engine.Turn, c *Customer, s *scratch) {
 	if p.audit != nil {
 		p.audit.past.take(t, c, o)
 	}
-	if p.features.Len() == 0 {
+	if p.features.Len() == 0 || s.noOrder {
 		return
 	}
 	p.features.Observe(&c.features, o)

@@ -34,6 +34,7 @@ type scratch struct {
 	erased   []uint64 // keys of customers
 
 	idleMS      int64 // how long the customer had been away before the event
+	noOrder     bool  // the event is an order that counts for nothing: it was cancelled before it came
 	facts       facts // of the condition being asked
 	observation feature.Observation
 	closer      closer
@@ -104,6 +105,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	if !p.featuresOnly {
 		c.latest.note(happened(e.Type, t.NowMS))
 	}
+	s.noOrder = !p.meetOrder(t, c)
 	p.take(t, c, s)
 	p.react(t, c, s)
 	p.observe(t, c, s)
@@ -190,7 +192,13 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 			s.noteRepeats(c, lines, count, now)
 		}
 		for i := range lines {
+			if s.noOrder {
+				break
+			}
 			c.bought = meet(c.bought, seen{hash: hashItem(lines[i].ID), atMS: now, item: models.NoItem}, p.config.Limits.Bought)
+		}
+		if s.noOrder {
+			break
 		}
 		if gap := c.addOrder(order{id: orderID(e), atMS: now, value: e.Value, pieces: piecesOf(e)}); gap > 0 {
 			s.gaps = append(s.gaps, gap)

@@ -21,6 +21,7 @@ type Graft struct {
 	begun       map[string]bool // keys of features that were kept before
 	whole       []string
 	unlearned   []string
+	cancelled   bool // cancellations without their order: the older pipeline remembered no orders
 	facts       bool // carts, orders and what was looked at: the older pipeline asked for none of it
 	longer      bool // more of what was looked at and bought
 }
@@ -52,6 +53,7 @@ func NewGraft(old, now, from *Program) *Graft {
 		}
 	}
 	g.models(old)
+	g.cancelled = !old.remembers && now.remembers
 	g.facts = old.featuresOnly && !now.featuresOnly
 	a, b := old.config.Limits, now.config.Limits
 	g.longer = b.History > a.History || b.Bought > a.Bought
@@ -128,6 +130,9 @@ func (g *Graft) Customer(into, from engine.State) {
 	}
 	if g.features[entityItem].Orders() || g.features[entityGlobal].Orders() {
 		c.receipts = o.receipts
+	}
+	if g.cancelled {
+		c.cancelled = o.cancelled
 	}
 	if g.facts {
 		c.latest, c.recent, c.bought, c.cart, c.orders, c.searched = o.latest, o.recent, o.bought, o.cart, o.orders, o.searched

@@ -68,7 +68,7 @@ func without(t *testing.T, text, from, to string) string {
 
 // What a pipeline lacked is completed by what another one has folded from the same events: from then on it puts out what that one does.
 func TestGraft(t *testing.T) {
-	lines := busy(4, 4000)
+	lines := withReturns(busy(4, 4000))
 	busyShop := strings.Replace(busyShop, "items: 100", "items: 1000", 1) // which items go depends on what items are kept for
 	whole, rest := &shop{t: t}, lines[3000:]
 	defer whole.close()
@@ -77,8 +77,11 @@ func TestGraft(t *testing.T) {
 	}
 	whole.foldAll(lines[:3000])
 	bare := without(t, without(t, busyShop, "features:", "limits:"), "    log: [user.usual, session.steps]", "    trend_half_life")
+	bare = without(t, bare, "    log: [user.dear, user.kinds]", "    half_life")
 	few := strings.Replace(busyShop, "  user.usual: {count: any, window: 1h, transform: [log: true, standardise: true]}\n", "", 1)
 	few = strings.Replace(few, "log: [user.usual, session.steps]", "log: [session.steps]", 1)
+	few = strings.Replace(few, "  user.kinds: {distinct: order.completed.item, window: 3h}\n", "", 1)
+	few = strings.Replace(few, "log: [user.dear, user.kinds]", "log: [user.dear]", 1)
 	few = strings.Replace(few, "window: [1h, 3h]", "window: 1h", 1)
 	few = strings.Replace(few, "  item.met: {count: any, window: {sliding: 40m, by: 10m}}\n", "", 1)
 	few = strings.Replace(few, "item.orders, item.met", "item.orders", 1)

@@ -16,8 +16,9 @@ type Description struct {
 	Events       []EventTime               `json:"events,omitempty"` // the last eight, the latest first
 	Recent       []ItemTime                `json:"recent,omitempty"` // the latest first
 	Cart         []CartItem                `json:"cart,omitempty"`
-	Bought       []ItemTime                `json:"bought,omitempty"` // the latest first
-	Orders       []OrderTime               `json:"orders,omitempty"` // those that can still be taken back, the latest first
+	Bought       []ItemTime                `json:"bought,omitempty"`                  // the latest first
+	Orders       []OrderTime               `json:"orders,omitempty"`                  // those that can still be taken back, the latest first
+	Cancelled    []string                  `json:"cancelled_without_order,omitempty"` // when orders were cancelled that are not known, the latest first
 	Purchases    int                       `json:"purchases,omitempty"`
 	Spent        float64                   `json:"spent,omitempty"`
 	FirstOrder   string                    `json:"first_order,omitempty"`
@@ -99,6 +100,9 @@ func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 	}
 	for i := len(c.orders) - 1; i >= 0; i-- {
 		d.Orders = append(d.Orders, OrderTime{At: timeText(c.orders[i].atMS), Value: micros(c.orders[i].value)})
+	}
+	for i := len(c.cancelled) - 1; i >= 0; i-- {
+		d.Cancelled = append(d.Cancelled, timeText(c.cancelled[i].atMS))
 	}
 	if n := c.purchases.Count; n > 0 {
 		d.Left = math.Floor(float64(p.rhythm.Left(c.purchases, c.lastMS)*1e4)+0.5) / 1e4

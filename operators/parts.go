@@ -60,11 +60,12 @@ func (p *Program) observeParts(t *engine.Turn, c *Customer, s *scratch) {
 		}
 		if reached = x.key == id; reached {
 			x.atMS = min(x.atMS, t.NowMS)
-			o.Line = -1
-			p.sets.session.Observe(&x.row, o)
+			if o.Line = -1; !s.noOrder {
+				p.sets.session.Observe(&x.row, o)
+			}
 		}
 	}
-	if p.sets.category.Wants(e.Type) {
+	if p.sets.category.Wants(e.Type) && !s.noOrder {
 		for i := range e.Lines {
 			if name := clipped(p.Category(e.Lines[i].ID)); name != "" {
 				o.Line = i

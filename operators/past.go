@@ -21,7 +21,7 @@ type past struct {
 	watermark int64 // the least one, as of the last epoch
 
 	noted    []*feature.Past // of this epoch
-	sentBack []*feature.PastOrder
+	sentBack []pastOrder     // whose own is what the shared one is to be
 }
 
 // pastCustomer is the events of one customer, of the present session, and of the categories that were met last.
@@ -32,6 +32,7 @@ type pastCustomer struct {
 	session    pastPart
 	categories []pastPart
 	orders     []pastOrder
+	cancelled  map[uint64]bool // orders that were cancelled before they came, and whether that is sure
 }
 
 type pastPart struct {
@@ -44,6 +45,8 @@ type pastPart struct {
 // epoch is over.
 type pastOrder struct {
 	id          uint64
+	atMS        int64
+	many        bool // lines
 	own, shared *feature.PastOrder
 }
 
@@ -71,29 +74,34 @@ func (x *past) take(t *engine.Turn, c *Customer, o *feature.Observation) {
 	e, r := t.Event, x.customer(c)
 	p := feature.Keep(o)
 	shared := *p
+	never := false
 	switch id := orderID(e); {
 	case id == 0:
 	case e.Type == streams.OrderCompleted:
-		order := pastOrder{id, &feature.PastOrder{}, &feature.PastOrder{}}
+		sure, cancelled := r.cancelled[id]
+		if never = cancelled && sure && len(r.cancelled) <= keptCancelled; never {
+			break
+		}
+		order := pastOrder{id, t.NowMS, len(e.Lines) > keptLines, &feature.PastOrder{Unsure: cancelled}, &feature.PastOrder{Unsure: cancelled}}
 		r.orders = append(r.orders, order)
 		p.Order, shared.Order = order.own, order.shared
 	case sentBack(e):
-		for _, order := range r.orders {
-			if order.id == id {
-				order.own.SentBack = true
-				x.sentBack = append(x.sentBack, order.shared)
-			}
-		}
+		x.takeBack(r, id, feature.ReturnOf(e).All)
 	}
 	idle := int64(0)
 	if r.met {
 		idle = max(0, t.NowMS-r.lastMS)
 	}
-	r.events.Add(p)
+	if !never {
+		r.events.Add(p)
+	}
 	if set := x.program.sets.session; set.Len() > 0 && (e.Type != streams.DecisionRequested || set.Wants(e.Type)) {
-		r.session.take(p, e, t.NowMS, idle)
+		r.session.take(p, e, t.NowMS, idle, never)
 	}
 	for i, name := range p.Categories {
+		if never {
+			break
+		}
 		if name = clipped(name); name != "" && x.program.sets.category.Wants(e.Type) {
 			r.category(name, t.NowMS).Add(p.Of(i))
 		}
@@ -101,11 +109,45 @@ func (x *past) take(t *engine.Turn, c *Customer, o *feature.Observation) {
 	if e.Type != streams.DecisionRequested {
 		r.lastMS, r.met = max(r.lastMS, t.NowMS), true
 	}
-	x.noted = append(x.noted, &shared)
+	if !never {
+		x.noted = append(x.noted, &shared)
+	}
+}
+
+// takeBack notes what becomes of an order that is sent back, all of it or a part: of the last that came it is taken back, and where none is known a
+// cancellation waits for it.
+func (x *past) takeBack(r *pastCustomer, id uint64, all bool) {
+	known, sure := false, true
+	for _, order := range r.orders {
+		if order.id != id || order.own.Gone {
+			continue
+		}
+		later := map[[2]int64]bool{}
+		for _, o := range r.orders {
+			if o.atMS > order.atMS || o.atMS == order.atMS && o.id > order.id {
+				later[[2]int64{o.atMS, int64(o.id)}] = true
+			}
+		}
+		switch known = true; {
+		case len(later) >= keptOrders || order.many:
+			order.own.Unsure, sure = true, false
+		case all:
+			order.own.Gone = true
+		default:
+			order.own.Part, sure = true, false
+		}
+		x.sentBack = append(x.sentBack, order)
+	}
+	if all && (!known || !sure) {
+		if r.cancelled == nil {
+			r.cancelled = map[uint64]bool{}
+		}
+		r.cancelled[id] = !known
+	}
 }
 
 // take adds an event to the session that it is of: its own, the present one, or one that it begins. One of a session before is in none.
-func (s *pastPart) take(p *feature.Past, e *streams.Event, nowMS, idleMS int64) {
+func (s *pastPart) take(p *feature.Past, e *streams.Event, nowMS, idleMS int64, never bool) {
 	key := "~" + strconv.FormatInt(nowMS, 36)
 	switch {
 	case e.Session != "":
@@ -120,7 +162,9 @@ func (s *pastPart) take(p *feature.Past, e *streams.Event, nowMS, idleMS int64) 
 		return
 	}
 	s.atMS = min(s.atMS, nowMS)
-	s.Add(p)
+	if !never {
+		s.Add(p)
+	}
 }
 
 // category is that of a name; of more than are kept the one met longest ago makes room.
@@ -158,6 +202,12 @@ func (x *past) merge(into, from *Customer) {
 	}
 	a.met = a.met || o.met
 	a.orders = append(a.orders, o.orders...)
+	for id, sure := range o.cancelled {
+		if a.cancelled == nil {
+			a.cancelled = map[uint64]bool{}
+		}
+		a.cancelled[id] = sure
+	}
 	for _, c := range o.categories {
 		i := slices.IndexFunc(a.categories, func(y pastPart) bool { return y.key == c.key })
 		if i < 0 {
@@ -212,7 +262,7 @@ func (x *past) endEpoch(watermarkMS int64) {
 		}
 	}
 	for _, order := range x.sentBack {
-		order.SentBack = true
+		*order.shared = *order.own
 	}
 	x.noted, x.sentBack = x.noted[:0], x.sentBack[:0]
 	x.watermark = max(x.watermark, watermarkMS)

@@ -48,6 +48,7 @@ type Program struct {
 	learnsPairs                  bool // what goes with what
 	learnsReturns                bool
 	learnsAgain                  bool                    // what is bought again
+	remembers                    bool                    // orders that can be taken back
 	remembersSeen                bool                    // what customers saw and did not click
 	ranked                       map[uint32]*recommender // those that rank, by key
 	lessonHistory                int                     // items before each that a lesson holds
@@ -121,6 +122,7 @@ func New(config Config, definition []byte) (*Program, error) {
 	}
 	p.nightly, p.looks = p.timed(), p.soon()
 	p.featuresOnly = len(p.deciders())+len(p.audiences)+len(p.predictions) == 0
+	p.remembers = p.remembersOrders()
 	p.heard = append(p.heard, p.traits...)
 	slices.Sort(p.heard)
 	p.heard = slices.Compact(p.heard)

@@ -26,6 +26,7 @@ recommenders:
     when: product.viewed
     at_most: 1 per 1h
     candidates: [sequence, next_item]
+    log: [user.dear, user.kinds]
     half_life: 1h
     trend_half_life: 10m
 offers:
@@ -41,6 +42,8 @@ churn:
   leaving: {threshold: 0.5, clear: 0.3, check: 1h}
 features:
   user.usual: {count: any, window: 1h, transform: [log: true, standardise: true]}
+  user.dear: {max: any.price}
+  user.kinds: {distinct: order.completed.item, window: 3h}
   session.steps: {count: any}
   user_category.views: {count: product.viewed}
   item.sold: {sum: order.completed.quantity, window: [1h, 3h]}
@@ -91,7 +94,7 @@ func busy(seed int64, n int) []string {
 // A shop that is stopped after a checkpoint and goes on from it decides as one that was never stopped, byte for byte, and
 // ends with the same shared state.
 func TestRestartChangesNothing(t *testing.T) {
-	lines := busy(1, 3000)
+	lines := withReturns(busy(1, 3000))
 	run := func(restartEvery int) (out []string, shared string) {
 		s := &shop{t: t}
 		defer s.close()

@@ -189,6 +189,8 @@ func (p *Program) noteShared(t *engine.Turn, c *Customer, s *scratch) {
 	e := t.Event
 	var back []returned
 	switch {
+	case s.noOrder:
+		return
 	case p.items.set.NumOrderValues()+p.global.set.NumOrderValues() == 0:
 	case e.Type == streams.OrderCompleted:
 		p.keepReceipt(t, c, s)

@@ -72,6 +72,19 @@ func (p *Program) Unused() (unused []string) {
 	return unused
 }
 
+// KeepOrders lists the features in which an order stays that is cancelled.
+func (p *Program) KeepOrders() (names []string) {
+	for _, entity := range []string{entityItem, entityGlobal} {
+		set := p.set(entity)
+		for i := range set.Len() {
+			if name := entity + "." + set.Base(i); set.KeepsOrders(i) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 // SecondPins lists the rules that pin what stands at a place only where an earlier rule's item may not be shown, each with that rule.
 func (p *Program) SecondPins() (second [][2]string) {
 	apart := func(a, b *rule) bool {

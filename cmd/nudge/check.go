@@ -24,7 +24,7 @@ func (c *cli) checkCommand() *cobra.Command {
 		Short: "Validate pipeline files: all faults at once",
 		Long: `check reads pipeline files and names every fault with its file, line, column and key, what was found,
 what is allowed, and the word that was probably meant. It exits with 3 if there is one. Of a valid one it warns of features that nobody asks for and of two pins for one place,
-and estimates what its features take: memory of a customer after one visit and at most, and time of an event. With --events it runs the
+estimates what its features take - memory of a customer after one visit and at most, and time of an event - and names those that a cancelled order stays in. With --events it runs the
 pipeline over a recorded or simulated log and says what each of its rules matched, with a warning where that is nothing.`,
 		Example: `  nudge check shop.yaml
   nudge check pipelines/*.yaml
@@ -75,6 +75,9 @@ func (c *cli) checkMore(ctx context.Context, file string, config *pipeline.Confi
 	for _, entity := range slices.Sorted(keysOf(estimates)) {
 		x := estimates[entity]
 		fmt.Fprintf(c.out, "  %d features of %s: one takes %s after a visit, at most %s; an event (%s) some %.0f ns\n", x.Features, entity, kib(x.FewBytes), kib(x.MostBytes), x.Type, x.Nanoseconds)
+	}
+	if names := program.KeepOrders(); len(names) > 0 {
+		fmt.Fprintf(c.out, "  a cancelled order stays in %s: of items and of all together only counts and sums forget it\n", strings.Join(names, ", "))
 	}
 	for _, name := range program.Unused() {
 		fmt.Fprintf(c.talk, "%s: warning: features.%s: nothing asks for it: no condition, log, audience or output\n", file, name)

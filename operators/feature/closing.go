@@ -180,12 +180,12 @@ func (s *Set) Due(r *Row, atMS int64, c *Closer) {
 		switch x.span.kind {
 		case tumbling, calendar:
 			if at := s.ending(t, g, atMS); at >= 0 {
-				s.emit(x, t, g, at, at+1, s.startOf(t, g.cells[at*t.stride()]), atMS, c)
+				s.emit(x, r, t, g, at, at+1, s.startOf(t, g.cells[at*t.stride()]), atMS, c)
 			}
 		case sliding:
-			s.closeSliding(x, t, g, atMS, c)
+			s.closeSliding(x, r, t, g, atMS, c)
 		case session:
-			s.closeSessions(x, t, g, atMS, c)
+			s.closeSessions(x, r, t, g, atMS, c)
 		}
 	}
 	for i := range s.tiers { // what was only kept to be closed goes
@@ -209,7 +209,7 @@ func (s *Set) ending(t *tier, g *ring, atMS int64) int {
 	return -1
 }
 
-func (s *Set) closeSliding(x *closing, t *tier, g *ring, atMS int64, c *Closer) {
+func (s *Set) closeSliding(x *closing, r *Row, t *tier, g *ring, atMS int64, c *Closer) {
 	if floorDiv(atMS, t.resMS)*t.resMS != atMS {
 		return
 	}
@@ -228,14 +228,14 @@ func (s *Set) closeSliding(x *closing, t *tier, g *ring, atMS int64, c *Closer) 
 		}
 	}
 	if from >= 0 {
-		s.emit(x, t, g, from, to, atMS-x.span.sizeMS, atMS, c)
+		s.emit(x, r, t, g, from, to, atMS-x.span.sizeMS, atMS, c)
 	}
 	if next != math.MaxInt64 {
 		c.Visits = append(c.Visits, next)
 	}
 }
 
-func (s *Set) closeSessions(x *closing, t *tier, g *ring, atMS int64, c *Closer) {
+func (s *Set) closeSessions(x *closing, r *Row, t *tier, g *ring, atMS int64, c *Closer) {
 	stride := t.stride()
 	last := t.closings[len(t.closings)-1] == t.closingOf(s, x)
 	for at := 0; at*stride < len(g.cells); {
@@ -247,7 +247,7 @@ func (s *Set) closeSessions(x *closing, t *tier, g *ring, atMS int64, c *Closer)
 			at++
 			continue
 		}
-		s.emit(x, t, g, at, at+1, g.cells[at*stride], end, c)
+		s.emit(x, r, t, g, at, at+1, g.cells[at*stride], end, c)
 		if last {
 			g.remove(t, at, 1)
 		} else {
@@ -278,19 +278,19 @@ func (s *Set) Flush(r *Row, watermarkMS int64, c *Closer) {
 		case sliding:
 			for at, ok := s.nextClosing(t, g, x, watermarkMS); ok; {
 				c.Visits = c.Visits[:0]
-				s.closeSliding(x, t, g, at, c)
+				s.closeSliding(x, r, t, g, at, c)
 				if ok = len(c.Visits) > 0; ok {
 					at = c.Visits[0]
 				}
 			}
 		case session:
 			for at := 0; at*stride < len(g.cells); at++ {
-				s.emit(x, t, g, at, at+1, g.cells[at*stride], g.cells[at*stride+1], c)
+				s.emit(x, r, t, g, at, at+1, g.cells[at*stride], g.cells[at*stride+1], c)
 			}
 		default:
 			for at := 0; at*stride < len(g.cells); at++ {
 				if index := g.cells[at*stride]; s.endOf(t, index) > watermarkMS {
-					s.emit(x, t, g, at, at+1, s.startOf(t, index), s.endOf(t, index), c)
+					s.emit(x, r, t, g, at, at+1, s.startOf(t, index), s.endOf(t, index), c)
 				}
 			}
 		}
@@ -317,9 +317,27 @@ func (x *closing) empty(t *tier, g *ring, from, to int) bool {
 	return true
 }
 
+// holdsAny says whether an order within tiles [from, to) has anything of the closing's columns.
+func (s *Set) holdsAny(x *closing, r *Row, t *tier, g *ring, from, to int) (any bool) {
+	look := func(col *column) {
+		if col.held > 0 {
+			s.ownOf(r, t, g, col.held, from, to, func(_ *placed, own []byte) {
+				any = any || len(own) > 0 || !s.held[col.held-1].stored()
+			})
+		}
+	}
+	for _, col := range x.cells {
+		look(&t.cells[col])
+	}
+	for _, col := range x.sketches {
+		look(&t.sketches[col])
+	}
+	return any
+}
+
 // emit writes one closed window: tiles [from, to) of the ring.
-func (s *Set) emit(x *closing, t *tier, g *ring, from, to int, startMS, endMS int64, c *Closer) {
-	if x.empty(t, g, from, to) {
+func (s *Set) emit(x *closing, r *Row, t *tier, g *ring, from, to int, startMS, endMS int64, c *Closer) {
+	if x.empty(t, g, from, to) && !s.holdsAny(x, r, t, g, from, to) {
 		return
 	}
 	b := append(c.closed.JSON[:0], x.begin...)
@@ -331,7 +349,7 @@ func (s *Set) emit(x *closing, t *tier, g *ring, from, to int, startMS, endMS in
 	b = append(b, `","features":`...)
 	for i, n := range x.features {
 		b = append(b, x.fields[i]...)
-		b = s.appendValue(b, &s.features[n], t, g, from, to, endMS)
+		b = s.appendValue(b, r, &s.features[n], t, g, from, to, endMS)
 	}
 	b = append(b, '}', '}')
 	c.closed = Closed{Output: x.output, Window: x.span.label, StartMS: startMS, EndMS: endMS, JSON: b}

@@ -29,6 +29,14 @@ func (s *Set) layoutOf() Layout {
 	for _, i := range s.orders {
 		fmt.Fprintf(&b, "order %s\n", s.sources[i].key)
 	}
+	for i := range s.held {
+		h := &s.held[i]
+		what := "cell"
+		if h.op == opSketch {
+			what = "sketch"
+		}
+		fmt.Fprintf(&b, "held %s %d %s\n", what, h.order, h.key)
+	}
 	return Layout(b.String())
 }
 
@@ -36,7 +44,7 @@ func (s *Set) layoutOf() Layout {
 func (s *Set) Layout() Layout { return s.layout }
 
 // AppendBinary appends the canonical encoding of a row: for each tier the number of its tiles, for each of them the step from the one before, its cells
-// and its sketches; then the orders that can be taken back.
+// and its sketches; then the orders that can be taken back, with what they have of their own.
 func (s *Set) AppendBinary(b []byte, r *Row) []byte {
 	if r.Empty() {
 		return b
@@ -68,6 +76,15 @@ func (s *Set) AppendBinary(b []byte, r *Row) []byte {
 		b = binary.AppendVarint(b, p.atMS)
 		for _, v := range p.values {
 			b = binary.AppendVarint(b, v)
+		}
+		for i := range s.held {
+			if s.held[i].stored() {
+				var own []byte
+				if i < len(p.held) {
+					own = p.held[i]
+				}
+				b = append(binary.AppendUvarint(b, uint64(len(own))), own...)
+			}
 		}
 	}
 	return b
@@ -160,6 +177,11 @@ func (s *Set) decode(b []byte) (Row, error) {
 		for range 2 * len(s.orders) {
 			p.values = append(p.values, d.varint())
 		}
+		for i := range s.held {
+			if s.held[i].stored() {
+				s.decodeHeld(&d, &p, i)
+			}
+		}
 		if k := len(r.orders); k > 0 && comparePlaced(&r.orders[k-1], &p) >= 0 {
 			return Row{}, errRow
 		}
@@ -169,6 +191,25 @@ func (s *Set) decode(b []byte) (Row, error) {
 		return Row{}, errRow
 	}
 	return r, nil
+}
+
+// decodeHeld reads what an order has for a column.
+func (s *Set) decodeHeld(d *reader, p *placed, i int) {
+	own := d.take(d.uvarint())
+	if len(own) == 0 {
+		return
+	}
+	h := &s.held[i]
+	n := p.values[2*h.order]
+	switch {
+	case n <= 0, h.op != opSketch && len(own) != 8, h.op == opSketch && (n > mostHeld || h.sketch != nil && h.sketch.check(own) != nil):
+		d.fail()
+		return
+	}
+	if p.held == nil {
+		p.held = make([][]byte, len(s.held))
+	}
+	p.held[i] = slices.Clone(own)
 }
 
 // adopt makes a row of the set out of one of another set: tiles of tiers that both have, with the columns that both have.
@@ -207,13 +248,28 @@ func (s *Set) adopt(other *Set, from *Row) Row {
 	}
 	for _, p := range from.orders {
 		if values := s.adoptValues(other, p.values); s.counts(values) {
-			r.insertOrder(placed{p.id, p.atMS, values})
+			s.insertOrder(&r, placed{p.id, p.atMS, values, s.adoptHeld(other, p.held)})
 		}
 	}
 	if r.Empty() {
 		return Row{}
 	}
 	return r
+}
+
+// adoptHeld makes what an order has of its own out of that of another set.
+func (s *Set) adoptHeld(other *Set, from [][]byte) (held [][]byte) {
+	for i := range s.held {
+		k := slices.IndexFunc(other.held, func(h heldColumn) bool { return h.same(&s.held[i]) })
+		if k < 0 || k >= len(from) || len(from[k]) == 0 {
+			continue
+		}
+		if held == nil {
+			held = make([][]byte, len(s.held))
+		}
+		held[i] = from[k]
+	}
+	return held
 }
 
 // same says for each column of ours which one of theirs it is, -1 for none.
@@ -257,6 +313,21 @@ func parseLayout(layout Layout) (*Set, error) {
 		case "order":
 			s.orders = append(s.orders, len(s.sources))
 			s.sources = append(s.sources, &source{key: rest})
+		case "held":
+			what, rest, _ := strings.Cut(rest, " ")
+			number, key, _ := strings.Cut(rest, " ")
+			k, err := strconv.Atoi(number)
+			h := heldColumn{key: key, op: opSketch, order: k}
+			if what == "cell" && err == nil {
+				number, _, _ := strings.Cut(key, " ")
+				var n int
+				n, err = strconv.Atoi(number)
+				h.op = op(n)
+			}
+			if err != nil || k < 0 || k >= len(s.orders) || h.op < opMin || h.op > opSketch || (what == "sketch") != (h.op == opSketch) {
+				return nil, bad
+			}
+			s.held = append(s.held, h)
 		default:
 			return nil, bad
 		}
@@ -291,7 +362,14 @@ func (s *Set) Merge(into, from *Row, o *Observation) {
 		}
 	}
 	for _, p := range from.orders {
-		into.insertOrder(placed{p.id, p.atMS, slices.Clone(p.values)})
+		own := placed{id: p.id, atMS: p.atMS, values: slices.Clone(p.values)}
+		if p.held != nil {
+			own.held = make([][]byte, len(p.held))
+			for i, b := range p.held {
+				own.held[i] = slices.Clone(b)
+			}
+		}
+		s.insertOrder(into, own)
 	}
 }
 

@@ -19,14 +19,15 @@
 // Invariants:
 //
 //  1. A Row is a function of the set of events observed, whatever their order, as far as their tiles are kept, but for one: what takes an order
-//     back must come after it. Counts, sums, minima and maxima are int64 (fields in millionths) and exact; sums saturate.
+//     back must come after it, while it is remembered. Counts, sums, minima and maxima are int64 (fields in millionths) and exact; sums saturate.
 //  2. Merge is associative and commutative, and the empty Row is its identity.
 //  3. A Row is bounded: a tile goes when no window and no late event can reach it any more, by event time.
 //  4. The encoding is canonical. It names its layout, so that a changed pipeline keeps what both have and starts the rest empty.
 //  5. A window that closes is put out once. An event that comes after that is late: it still counts in tiles that are kept
 //     for other windows, and is counted as late.
-//  6. An order that is taken back leaves counts, sums and first and last times as if it had not been, a part of one its value and pieces; minima,
-//     maxima and sketches keep it. It is known of an entity's last 8 orders; rows that everybody shares know of none and are told (TakeBackOf).
+//  6. An order that is taken back leaves everything as if it had not been, a part of one its value and pieces. It is known of an entity's last 8 orders:
+//     what can't be subtracted lies with them, and not in the tiles (held.go). Rows that everybody shares know of none and are told (TakeBackOf):
+//     there counts and sums alone are undone.
 //
 // # Measured
 //

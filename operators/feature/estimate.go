@@ -36,7 +36,10 @@ func (s *Set) Estimate() Estimate {
 		}
 	}
 	if len(s.orders) > 0 {
-		x.MostBytes += keptOrders * (40 + 16*len(s.orders))
+		x.MostBytes += keptOrders * (64 + 16*len(s.orders))
+	}
+	for i := range s.held {
+		x.MostBytes += keptOrders * s.held[i].most()
 	}
 	for typ := streams.PageViewed; typ < streams.NumTypes; typ++ {
 		p := &s.on[typ]

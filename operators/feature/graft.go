@@ -8,6 +8,7 @@ type Graft struct {
 	set    *Set
 	tiers  []missing
 	orders bool
+	had    []bool // of set.held: whether the rows have it
 }
 
 // missing is what the rows lack of a tier.
@@ -39,6 +40,10 @@ func (s *Set) NewGraft(old *Set) *Graft {
 		known := slices.ContainsFunc(old.orders, func(k int) bool { return old.sources[k].key == s.sources[i].key })
 		g.orders = g.orders || !known
 	}
+	for i := range s.held {
+		had := slices.ContainsFunc(old.held, func(h heldColumn) bool { return h.same(&s.held[i]) })
+		g.had, g.orders = append(g.had, had), g.orders || !had
+	}
 	if !any && !g.orders {
 		return nil
 	}
@@ -60,29 +65,49 @@ func (g *Graft) Orders() bool { return g != nil && g.orders }
 
 // Take completes a row. from is of no use any more.
 func (g *Graft) Take(into, from *Row) {
-	if from.tiers != nil {
-		if into.tiers == nil {
-			into.tiers = make([]ring, len(g.set.tiers))
-		}
-		for i := range g.tiers {
-			m, t := &g.tiers[i], &g.set.tiers[i]
-			switch {
-			case m.whole:
-				into.tiers[i] = from.tiers[i]
-			case m.longer || len(m.cells)+len(m.sketches) > 0:
-				m.take(t, &into.tiers[i], &from.tiers[i])
-			}
+	if into.tiers == nil && from.tiers != nil {
+		into.tiers = make([]ring, len(g.set.tiers))
+	}
+	if g.orders { // before the tiles: one that makes room goes into those that were kept
+		for i := range from.orders {
+			g.takeOrder(into, &from.orders[i])
 		}
 	}
-	if !g.orders {
+	if from.tiers == nil {
 		return
 	}
-	for _, p := range from.orders {
-		if i := slices.IndexFunc(into.orders, func(o placed) bool { return o.id == p.id }); i >= 0 {
-			into.orders = slices.Delete(into.orders, i, i+1)
+	for i := range g.tiers {
+		m, t := &g.tiers[i], &g.set.tiers[i]
+		switch {
+		case m.whole:
+			into.tiers[i] = from.tiers[i]
+		case m.longer || len(m.cells)+len(m.sketches) > 0:
+			m.take(t, &into.tiers[i], &from.tiers[i])
 		}
-		into.insertOrder(p)
 	}
+}
+
+// takeOrder takes over what an order counts for. What the row had of it before stays: one that it no longer remembers is in its tiles.
+func (g *Graft) takeOrder(into *Row, p *placed) {
+	own := placed{id: p.id, atMS: p.atMS, values: p.values}
+	var before [][]byte
+	if at, found := slices.BinarySearchFunc(into.orders, *p, func(a, b placed) int { return comparePlaced(&a, &b) }); found {
+		before = into.orders[at].held
+		into.orders = slices.Delete(into.orders, at, at+1)
+	}
+	for i, had := range g.had {
+		from := p.held
+		if had {
+			from = before
+		}
+		if i < len(from) && len(from[i]) > 0 {
+			if own.held == nil {
+				own.held = make([][]byte, len(g.had))
+			}
+			own.held[i] = from[i]
+		}
+	}
+	g.set.insertOrder(into, own)
 }
 
 // take goes through the tiles of both rings in the order of time.

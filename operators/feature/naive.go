@@ -22,7 +22,9 @@ type Past struct {
 
 // PastOrder is what became of an order.
 type PastOrder struct {
-	SentBack bool // it, or a part of it
+	Gone   bool // it was taken back
+	Part   bool // a part of it was
+	Unsure bool // it was sent back, and whether it was taken back depends on what is remembered
 }
 
 // Keep copies an event with what the catalogue says of it now.
@@ -91,7 +93,7 @@ type Expected struct {
 // Why a feature can't be computed from the raw events.
 const (
 	PassedLate     = "an event or the decision came so late that a window may have been gone"
-	PassedReturned = "an order that counts was sent back"
+	PassedReturned = "a part of an order was sent back, or one that may be remembered no more"
 	PassedSampled  = "topk of more values than it lists exactly"
 	PassedStandard = "standardised by what all customers' values were"
 )
@@ -137,11 +139,36 @@ func (s *Set) Naive(i int, h *History, nowMS, watermarkMS int64) (x Expected, pa
 		case !s.mayCount(f, t, p):
 		case f.span.kind != session && s.mayBeGone(t, p.TimeMS, p.WatermarkMS):
 			return x, PassedLate
-		case p.Order != nil && p.Order.SentBack && s.countsOrders(f, t):
+		case !s.knows(f, t, p.Order):
 			return x, PassedReturned
 		}
 	}
 	return s.naive(f, t, h, from, to, before, nowMS)
+}
+
+// knows says whether it can be told what is left of an order in a feature.
+func (s *Set) knows(f *feature, t *tier, o *PastOrder) bool {
+	if o == nil || *o == (PastOrder{}) {
+		return true
+	}
+	switch all, some := s.subtracts(f, t); {
+	case s.shared && !some:
+		return true // it stays
+	case s.shared && !all:
+		return false
+	}
+	return !o.Unsure && (o.Gone || !o.Part)
+}
+
+// left are the events of [from, to) that a feature still counts.
+func (s *Set) left(f *feature, t *tier, h *History, from, to int64) (out []*Past) {
+	_, some := s.subtracts(f, t)
+	for _, p := range h.within(from, to) {
+		if p.Order == nil || !p.Order.Gone || s.shared && !some {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // mayBeGone says whether the tile of a time may be kept no more.
@@ -160,10 +187,6 @@ func (f *feature) columnsOf(t *tier) []column {
 // mayCount says whether an event may count for a feature.
 func (s *Set) mayCount(f *feature, t *tier, p *Past) bool {
 	return slices.ContainsFunc(f.cols, func(col int) bool { return s.sources[f.columnsOf(t)[col].source].matches(p.Event) })
-}
-
-func (s *Set) countsOrders(f *feature, t *tier) bool {
-	return f.agg != aggSketch && slices.ContainsFunc(f.cols, func(col int) bool { return slices.Contains(s.orders, t.cells[col].source) })
 }
 
 // Categorised says whether feature i asks for categories of items.
@@ -249,7 +272,7 @@ func (s *Set) samples(source int, past []*Past, texts bool) (out []sampled) {
 }
 
 func (s *Set) naive(f *feature, t *tier, h *History, from, to, before, nowMS int64) (x Expected, passed string) {
-	columns, past := f.columnsOf(t), h.within(from, to)
+	columns, past := f.columnsOf(t), s.left(f, t, h, from, to)
 	of := func(i int) []sampled { return s.samples(columns[f.cols[i]].source, past, f.agg == aggSketch) }
 	v := of(0)
 	sum := int64(0)
@@ -298,7 +321,7 @@ func (s *Set) naive(f *feature, t *tier, h *History, from, to, before, nowMS int
 			number = float64(v[len(v)-1].atMS-v[0].atMS) / (n - 1) / f.unitMS
 		}
 	case aggTrend:
-		number = (n + 1) / (float64(len(s.samples(columns[f.cols[0]].source, h.within(before, from), false))) + 1)
+		number = (n + 1) / (float64(len(s.samples(columns[f.cols[0]].source, s.left(f, t, h, before, from), false))) + 1)
 	case aggSketch:
 		if x, passed = naiveSketch(t.sketches[f.cols[0]].sketch, v, nowMS); passed != "" {
 			return x, passed

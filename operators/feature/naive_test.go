@@ -50,6 +50,9 @@ func drawFact(t *rapid.T, from, to int64) fact {
 		f.price = rapid.Int64Range(0, 5_000_000).Draw(t, "price")
 	}
 	f.value = f.price * 2
+	if f.typ == "order.completed" && rapid.Bool().Draw(t, "named") {
+		f.order = rapid.SampledFrom([]string{"o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o11", "o12"}).Draw(t, "order")
+	}
 	return f
 }
 

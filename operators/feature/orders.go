@@ -8,14 +8,15 @@ import (
 	"nudge/streams"
 )
 
-// What an order counted for is remembered with it, so that it can be taken back: counts, sums, and the times of the first and the last. Minima,
-// maxima and sketches keep it: what they were without it is not known.
+// What an order counted for is remembered with it, so that it can be taken back: counts and sums, which are subtracted again, and of everything else
+// its own part (held.go).
 
 // placed is an order that can still be taken back, and what it counted for.
 type placed struct {
 	id     uint64
 	atMS   int64
-	values []int64 // count and sum for each source of Set.orders
+	values []int64  // count and sum for each source of Set.orders
+	held   [][]byte // for each of Set.held; none at all where it has nothing
 }
 
 const keptOrders = 8
@@ -25,9 +26,12 @@ func (c *compiler) orders() {
 	s := c.set
 	s.declared = len(s.sources)
 	for i, x := range s.sources {
-		if x.any || x.builtin&(1<<streams.OrderCompleted) != 0 {
+		if x.ofOrders() {
+			leaves := func(col column) bool {
+				return col.source == i && (!s.shared || col.op == opCount || col.op == opSum)
+			}
 			if slices.ContainsFunc(s.tiers, func(t tier) bool {
-				return slices.ContainsFunc(t.cells, func(col column) bool { return col.source == i && x.canLeave(col.op) })
+				return slices.ContainsFunc(t.cells, leaves) || slices.ContainsFunc(t.sketches, leaves)
 			}) {
 				s.orders = append(s.orders, i)
 			}
@@ -35,6 +39,9 @@ func (c *compiler) orders() {
 	}
 	if len(s.orders) == 0 {
 		return
+	}
+	if !s.shared {
+		c.hold()
 	}
 	hidden := func(field string) int {
 		x, err := parseSource([]string{streams.OrderCompleted.String() + "." + field}, true, nil)
@@ -51,15 +58,27 @@ func (c *compiler) orders() {
 	s.value, s.pieces = hidden("value"), hidden("quantity")
 }
 
-// canLeave says whether an order can be taken out of a column of the source.
-func (x *source) canLeave(o op) bool {
-	switch o {
-	case opCount, opSum:
-		return true
-	case opFirstMS, opLastMS: // known of orders alone
-		return !x.any && x.builtin == 1<<streams.OrderCompleted && len(x.custom) == 0
+// ofOrders says whether orders may be of the source.
+func (x *source) ofOrders() bool { return x.any || x.builtin&(1<<streams.OrderCompleted) != 0 }
+
+// subtracts says whether what an order counts for in feature i can be subtracted again, from all of it or from some.
+func (s *Set) subtracts(f *feature, t *tier) (all, some bool) {
+	columns := f.columnsOf(t)
+	all = true
+	for _, col := range f.cols {
+		subtracts := columns[col].op == opCount || columns[col].op == opSum
+		all, some = all && subtracts, some || subtracts
 	}
-	return false
+	return all, some
+}
+
+// KeepsOrders says whether an order that is sent back stays in feature i, or in a part of it: in rows that everybody shares it does, but for counts and
+// sums.
+func (s *Set) KeepsOrders(i int) bool {
+	f := &s.features[i]
+	t := &s.tiers[f.tier]
+	all, _ := s.subtracts(f, t)
+	return s.shared && !all && slices.ContainsFunc(f.cols, func(col int) bool { return s.sources[f.columnsOf(t)[col].source].ofOrders() })
 }
 
 // counts says whether an order of these values counts for any feature.
@@ -101,20 +120,37 @@ func (s *Set) place(r *Row, o *Observation) {
 		return
 	}
 	if values := s.measured(o); values != nil {
-		r.insertOrder(placed{id, o.TimeMS, values})
+		s.insertOrder(r, placed{id, o.TimeMS, values, s.heldOf(o)})
 	}
 }
 
-// insertOrder takes in what an order counted for. What is said of one order in parts adds up, so inserting is associative and commutative.
-func (r *Row) insertOrder(p placed) {
+// insertOrder takes in what an order counted for. What is said of one order in parts adds up, so inserting is associative and commutative. Nothing of p
+// may be used any more.
+func (s *Set) insertOrder(r *Row, p placed) {
 	at, found := slices.BinarySearchFunc(r.orders, p, func(a, b placed) int { return comparePlaced(&a, &b) })
 	if found {
-		AddOrderValues(r.orders[at].values, p.values)
-		return
+		into := &r.orders[at]
+		AddOrderValues(into.values, p.values)
+		if into.held == nil {
+			into.held = p.held
+		} else {
+			for i := range p.held {
+				into.held[i] = s.held[i].merge(into.held[i], p.held[i])
+			}
+		}
+	} else {
+		r.orders = slices.Insert(r.orders, at, p)
 	}
-	r.orders = slices.Insert(r.orders, at, p)
-	if len(r.orders) > keptOrders {
-		r.orders = slices.Delete(r.orders, 0, len(r.orders)-keptOrders)
+	for i := range s.held {
+		if x := &r.orders[at]; s.held[i].op == opSketch && x.values[2*s.held[i].order] > mostHeld {
+			s.settle(r, x, i)
+		}
+	}
+	for len(r.orders) > keptOrders {
+		for i := range s.held {
+			s.settle(r, &r.orders[0], i)
+		}
+		r.orders = slices.Delete(r.orders, 0, 1)
 	}
 }
 
@@ -265,10 +301,13 @@ func (s *Set) TakeBack(r *Row, b *Return, o *Observation) {
 		if !whole {
 			return
 		}
-		gone := placed{p.id, p.atMS, back}
 		r.orders = slices.Delete(r.orders, i, i+1)
-		s.retime(r, &gone)
 	}
+}
+
+// Remembers says whether an order can still be taken back.
+func (r *Row) Remembers(order uint64) bool {
+	return slices.ContainsFunc(r.orders, func(p placed) bool { return p.id == order })
 }
 
 // TakeBackOf subtracts values of an order from the tiles of its time, where they are kept.
@@ -294,48 +333,6 @@ func (s *Set) TakeBackOf(r *Row, atMS int64, values []int64) {
 			}
 		}
 	}
-}
-
-// retime finds the times of the first and the last order of a tile anew when one of them is gone: among those that the row remembers. Where a
-// count says that there are others they stay as they are.
-func (s *Set) retime(r *Row, gone *placed) {
-	for _, u := range s.on[streams.OrderCompleted].tiers {
-		t, g := &s.tiers[u.tier], &r.tiers[u.tier]
-		at := s.find(t, g, gone.atMS)
-		if at < 0 {
-			continue
-		}
-		cells := g.cells[at*t.stride()+t.head():]
-		for _, c := range u.cells {
-			k := slices.Index(s.orders, c.source)
-			if k < 0 || c.op != opFirstMS && c.op != opLastMS || gone.values[2*k] == 0 || cells[c.col] != gone.atMS {
-				continue
-			}
-			x, left := freshOf(c.op), false
-			for j := range r.orders {
-				p := &r.orders[j]
-				if p.values[2*k] == 0 || s.find(t, g, p.atMS) != at {
-					continue
-				}
-				left = true
-				if c.op == opFirstMS {
-					x = min(x, p.atMS)
-				} else {
-					x = max(x, p.atMS)
-				}
-			}
-			if left || !s.countsMore(t, &u, cells, c.source) {
-				cells[c.col] = x
-			}
-		}
-	}
-}
-
-// countsMore says whether a count of the source says that the tile holds some of it.
-func (s *Set) countsMore(t *tier, u *update, cells []int64, source int) bool {
-	return slices.ContainsFunc(u.cells, func(c cellOp) bool {
-		return c.op == opCount && c.source == source && cells[c.col] > 0
-	})
 }
 
 // adoptValues makes values of an order out of those of another set.

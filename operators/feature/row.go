@@ -75,15 +75,18 @@ func (t *tier) stride() int { return t.head() + len(t.cells) }
 
 // Observe takes an event into the row. The row remembers what orders count for, and a cancellation or refund takes that back.
 func (s *Set) Observe(r *Row, o *Observation) {
-	counts := s.Add(r, o)
 	if len(s.orders) == 0 {
+		s.Add(r, o)
 		return
 	}
-	switch o.Event.Type {
-	case streams.OrderCompleted:
-		if counts {
+	if o.Event.Type == streams.OrderCompleted && OrderID(o.Event) != 0 {
+		if s.add(r, o, &s.own) {
 			s.place(r, o)
 		}
+		return
+	}
+	s.Add(r, o)
+	switch o.Event.Type {
 	case streams.OrderCancelled, streams.OrderRefunded:
 		back := ReturnOf(o.Event)
 		s.TakeBack(r, &back, o)
@@ -91,8 +94,9 @@ func (s *Set) Observe(r *Row, o *Observation) {
 }
 
 // Add takes an event into the row, orders and what is sent back like any other, and says whether it counts for anything.
-func (s *Set) Add(r *Row, o *Observation) (counts bool) {
-	p := &s.on[o.Event.Type]
+func (s *Set) Add(r *Row, o *Observation) (counts bool) { return s.add(r, o, &s.on[o.Event.Type]) }
+
+func (s *Set) add(r *Row, o *Observation, p *plan) (counts bool) {
 	if len(p.sources) == 0 {
 		return false
 	}
@@ -202,6 +206,9 @@ func (s *Set) update(r *Row, o *Observation, u *update) {
 	}
 	for _, c := range u.sketches {
 		hit = hit || o.measures[c.source].n > 0
+	}
+	for _, source := range u.held {
+		hit = hit || o.measures[source].n > 0
 	}
 	if !hit {
 		return
@@ -454,7 +461,10 @@ func (r *Row) Size() int {
 		}
 	}
 	for i := range r.orders {
-		n += 40 + 8*len(r.orders[i].values)
+		n += 64 + 8*len(r.orders[i].values) + 24*len(r.orders[i].held)
+		for _, b := range r.orders[i].held {
+			n += cap(b)
+		}
 	}
 	return n
 }

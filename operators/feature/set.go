@@ -24,8 +24,11 @@ type Set struct {
 	counted  []int64 // events of each source, while somebody counts
 	declared int     // number of sources that features are taken of; those after them only say what an order had
 	orders   []int   // sources that an order taken back leaves again, then, if there are any, those of its value and pieces
-	value    int     // of orders: the order's value
-	pieces   int     // of orders: its pieces
+	held     []heldColumn
+	shared   bool // rows are everybody's and remember no orders
+	own      plan // of an order in a row that remembers it
+	value    int  // of orders: the order's value
+	pieces   int  // of orders: its pieces
 }
 
 // feature is one feature of a Set.
@@ -41,6 +44,7 @@ type feature struct {
 	raw    Kind // before its transforms
 	unitMS float64
 	key    string
+	holds  bool // orders have something of it of their own
 
 	moments *models.Moments // of a step that standardises; nil: none
 }
@@ -109,6 +113,7 @@ type column struct {
 	source int
 	sketch sketch // of a sketch
 	key    string
+	held   int // of Set.held the number + 1; 0: what an order counts for in it can be subtracted, or no order counts
 }
 
 type op uint8
@@ -133,6 +138,7 @@ type update struct {
 	tier     int
 	cells    []cellOp
 	sketches []sketchOp
+	held     []int // sources of what lies with an order
 }
 
 type cellOp struct {
@@ -163,10 +169,18 @@ type Output struct {
 	Features []string // names as defined, or as made of them
 }
 
-// New compiles the definitions of one entity. An error is a *Fault, its Key the feature's name and what of it is at fault.
+// New compiles the definitions of one entity, whose rows remember their orders. An error is a *Fault, its Key the feature's name and what of it is at
+// fault.
 func New(defs map[string]Definition, outputs []Output, zone *time.Location) (*Set, error) {
-	s := &Set{zone: zone}
-	c := &compiler{set: s, sources: map[string]int{}}
+	return compile(&compiler{set: &Set{zone: zone}, sources: map[string]int{}}, defs, outputs)
+}
+
+// NewShared is New for an entity whose rows are everybody's: they remember no orders, and are told what to take back (TakeBackOf).
+func NewShared(defs map[string]Definition, outputs []Output, zone *time.Location) (*Set, error) {
+	return compile(&compiler{set: &Set{zone: zone, shared: true}, sources: map[string]int{}}, defs, outputs)
+}
+
+func compile(c *compiler, defs map[string]Definition, outputs []Output) (*Set, error) {
 	for _, name := range slices.Sorted(maps.Keys(defs)) {
 		def := defs[name]
 		if err := c.add(name, &def); err != nil {
@@ -183,7 +197,7 @@ func New(defs map[string]Definition, outputs []Output, zone *time.Location) (*Se
 		}
 	}
 	c.finish()
-	return s, nil
+	return c.set, nil
 }
 
 type compiler struct {
@@ -403,6 +417,7 @@ func (c *compiler) finish() {
 			}
 		}
 	}
+	s.own = s.holding(&s.on[streams.OrderCompleted])
 	s.layout = s.layoutOf()
 }
 

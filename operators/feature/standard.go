@@ -54,7 +54,7 @@ func (s *Set) Sample(r *Row, i int, nowMS int64) (x float64, known bool) {
 		g = &r.tiers[f.tier]
 		from, to = s.within(f, t, g, nowMS)
 	}
-	v := s.raw(f, t, g, from, to, nowMS)
+	v := s.raw(r, f, t, g, from, to, nowMS)
 	if f.agg == aggTrend {
 		before, until := s.before(f, t, g, from, nowMS)
 		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)

@@ -32,16 +32,16 @@ func (s *Set) Value(r *Row, i int, nowMS int64) Value {
 	f := &s.features[i]
 	t := &s.tiers[f.tier]
 	if r.tiers == nil {
-		return s.valueOf(f, t, &noRing, 0, 0, nowMS)
+		return s.valueOf(r, f, t, &noRing, 0, 0, nowMS)
 	}
 	g := &r.tiers[f.tier]
 	from, to := s.within(f, t, g, nowMS)
-	return s.valueOf(f, t, g, from, to, nowMS)
+	return s.valueOf(r, f, t, g, from, to, nowMS)
 }
 
 // valueOf is a feature over tiles [from, to).
-func (s *Set) valueOf(f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
-	v := s.raw(f, t, g, from, to, nowMS)
+func (s *Set) valueOf(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
+	v := s.raw(r, f, t, g, from, to, nowMS)
 	if f.agg == aggTrend {
 		before, until := s.before(f, t, g, from, nowMS)
 		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)
@@ -124,11 +124,11 @@ func (s *Set) sum(f *feature, t *tier, g *ring, from, to int) int64 {
 }
 
 // raw is the feature over tiles [from, to), before transforms. Of a trend it is the window's own number.
-func (s *Set) raw(f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
+func (s *Set) raw(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
 	if f.agg == aggSketch {
-		return s.sketched(f, t, g, from, to, nowMS)
+		return s.sketched(r, f, t, g, from, to, nowMS)
 	}
-	a := cell(t, g, f.cols[0], from, to)
+	a := s.column(r, f, t, g, 0, from, to)
 	v := Value{Number: math.NaN()}
 	switch f.agg {
 	case aggCount, aggTrend:
@@ -158,12 +158,12 @@ func (s *Set) raw(f *feature, t *tier, g *ring, from, to int, nowMS int64) Value
 			v.Number = up / down
 		}
 	case aggFrequency:
-		if first := cell(t, g, f.cols[1], from, to); a > 0 && nowMS > first {
+		if first := s.column(r, f, t, g, 1, from, to); a > 0 && nowMS > first {
 			v.Number = float64(a) * f.unitMS / float64(nowMS-first)
 		}
 	case aggGap:
 		if a > 1 {
-			v.Number = float64(cell(t, g, f.cols[2], from, to)-cell(t, g, f.cols[1], from, to)) / float64(a-1) / f.unitMS
+			v.Number = float64(s.column(r, f, t, g, 2, from, to)-s.column(r, f, t, g, 1, from, to)) / float64(a-1) / f.unitMS
 		}
 	case aggDwell:
 		v.Number = micros(a) / 1000
@@ -171,7 +171,7 @@ func (s *Set) raw(f *feature, t *tier, g *ring, from, to int, nowMS int64) Value
 	return v
 }
 
-func (s *Set) sketched(f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
+func (s *Set) sketched(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
 	k := t.sketches[f.cols[0]].sketch
 	m := len(t.sketches)
 	var merged []byte
@@ -184,6 +184,15 @@ func (s *Set) sketched(f *feature, t *tier, g *ring, from, to int, nowMS int64) 
 			merged = k.merge(merged, g.sketches[at*m+f.cols[0]])
 		}
 	}
+	if held := t.sketches[f.cols[0]].held; held > 0 && len(r.orders) > 0 {
+		lent := to == from+1
+		s.ownOf(r, t, g, held, from, to, func(_ *placed, own []byte) {
+			if lent && len(own) > 0 {
+				merged, lent = slices.Clone(merged), false
+			}
+			merged = s.held[held-1].merge(merged, own)
+		})
+	}
 	v := k.value(merged, nowMS)
 	v.Kind = f.raw
 	return v
@@ -192,7 +201,7 @@ func (s *Set) sketched(f *feature, t *tier, g *ring, from, to int, nowMS int64) 
 func micros(m int64) float64 { return float64(m) / streams.Micro }
 
 // appendValue writes the feature over tiles as JSON, exactly where it is a count or an amount.
-func (s *Set) appendValue(b []byte, f *feature, t *tier, g *ring, from, to int, nowMS int64) []byte {
+func (s *Set) appendValue(b []byte, r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int64) []byte {
 	if len(f.def.Transform) == 0 {
 		switch f.agg {
 		case aggCount:
@@ -200,7 +209,7 @@ func (s *Set) appendValue(b []byte, f *feature, t *tier, g *ring, from, to int, 
 		case aggSum:
 			return appendMicro(b, cell(t, g, f.cols[0], from, to))
 		case aggMin, aggMax:
-			if a := cell(t, g, f.cols[0], from, to); a != t.fresh[f.cols[0]] {
+			if a := s.column(r, f, t, g, 0, from, to); a != t.fresh[f.cols[0]] {
 				return appendMicro(b, a)
 			}
 			return append(b, "null"...)
@@ -213,7 +222,7 @@ func (s *Set) appendValue(b []byte, f *feature, t *tier, g *ring, from, to int, 
 			return appendMicro(b, floorDiv(2*sum+n, 2*n)) // to the nearest millionth
 		}
 	}
-	v := s.raw(f, t, g, from, to, nowMS)
+	v := s.raw(r, f, t, g, from, to, nowMS)
 	if f.agg == aggTrend {
 		before, until := s.before(f, t, g, from, nowMS-1)
 		v.Number = (v.Number + 1) / (float64(s.sum(f, t, g, before, until)) + 1)

@@ -55,7 +55,7 @@ func (v *View) window(f *feature) (t *tier, g *ring, from, to int) {
 func (v *View) Value(i int) Value {
 	f := &v.set.features[i]
 	t, g, from, to := v.window(f)
-	return v.set.valueOf(f, t, g, from, to, v.nowMS)
+	return v.set.valueOf(v.row, f, t, g, from, to, v.nowMS)
 }
 
 // AppendJSON appends the value of feature i as JSON; nothing, and false, if it is not known.
@@ -67,7 +67,7 @@ func (v *View) AppendJSON(b []byte, i int) (out []byte, known bool) {
 		case aggCount:
 			return strconv.AppendInt(b, cell(t, g, f.cols[0], from, to), 10), true
 		case aggSum, aggMin, aggMax:
-			a := cell(t, g, f.cols[0], from, to)
+			a := v.set.column(v.row, f, t, g, 0, from, to)
 			if f.agg != aggSum && a == t.fresh[f.cols[0]] {
 				return b, false
 			}
@@ -75,12 +75,12 @@ func (v *View) AppendJSON(b []byte, i int) (out []byte, known bool) {
 				return appendMicro(b, a), true
 			}
 		case aggSketch:
-			if s, ok := t.sketches[f.cols[0]].sketch.(sequenceSketch); ok && to == from+1 {
+			if s, ok := t.sketches[f.cols[0]].sketch.(sequenceSketch); ok && to == from+1 && !f.holds {
 				return s.appendJSON(b, g.sketches[from*len(t.sketches)+f.cols[0]])
 			}
 		}
 	}
-	x := v.set.valueOf(f, t, g, from, to, v.nowMS)
+	x := v.set.valueOf(v.row, f, t, g, from, to, v.nowMS)
 	return x.appendKnown(b)
 }
 
