@@ -14,6 +14,8 @@ features:
   user.views: {count: product.viewed, window: [10m, 1h]}
   user.spend: {sum: order.completed.value, window: 3h}
   user.dear: {max: any.price, window: {calendar: day}}
+  user.kinds: {distinct: order.completed.item}
+  user.begun: {first: order.completed.item}
   user.path: {sequence: any.item, k: 3}
   session.steps: {count: any}
   session.last: {last: any.item}
@@ -31,7 +33,7 @@ recommenders:
   home:
     when: [page.viewed, product.viewed, order.completed]
     always: true
-    log: [user.views_10m, user.views_1h, user.spend, user.dear, user.path, session.steps, session.last, user_category.views, user_category.dear, item.sold_1h, item.sold_3h, item.buyers, item.met, item.since, global.visits_day, global.visits_5m, global.kinds]
+    log: [user.views_10m, user.views_1h, user.spend, user.dear, user.kinds, user.begun, user.path, session.steps, session.last, user_category.views, user_category.dear, item.sold_1h, item.sold_3h, item.buyers, item.met, item.since, global.visits_day, global.visits_5m, global.kinds]
 limits: {items: %d, history: 6, cart: 3, bought: 4}
 `
 
@@ -53,7 +55,7 @@ func TestAuditHoldsABusyShop(t *testing.T) {
 			catalog = append(catalog, fmt.Sprintf(`p%d {"categories":["c%d > d"],"price":%d}`, i, i%30, 5+i))
 		}
 		s.fold(nil, s.items(strings.Join(catalog, "\n")), 0)
-		lines := withReturns(busy(int64(items), 2500))
+		lines := withReturns(busy(int64(items), 3500))
 		for k := 0; k < len(lines); k += 20 {
 			var records []streams.Record
 			for _, l := range lines[k:min(k+20, len(lines))] {

@@ -11,6 +11,14 @@ import (
 	"nudge/streams"
 )
 
+// What is remembered of a customer, as FEATURES.md says: the audit takes nobody's word for it.
+const (
+	auditCategories = 16
+	auditOrders     = 8
+	auditLines      = 32
+	auditCancelled  = 8
+)
+
 // past is what an audit keeps: every event as it was sent, by whom and of what it is. What customers share is kept apart until the epoch is over,
 // as decisions see it.
 type past struct {
@@ -79,10 +87,10 @@ func (x *past) take(t *engine.Turn, c *Customer, o *feature.Observation) {
 	case id == 0:
 	case e.Type == streams.OrderCompleted:
 		sure, cancelled := r.cancelled[id]
-		if never = cancelled && sure && len(r.cancelled) <= keptCancelled; never {
+		if never = cancelled && sure && len(r.cancelled) <= auditCancelled; never {
 			break
 		}
-		order := pastOrder{id, t.NowMS, len(e.Lines) > keptLines, &feature.PastOrder{Unsure: cancelled}, &feature.PastOrder{Unsure: cancelled}}
+		order := pastOrder{id, t.NowMS, len(e.Lines) > auditLines, &feature.PastOrder{Unsure: cancelled}, &feature.PastOrder{Unsure: cancelled}}
 		r.orders = append(r.orders, order)
 		p.Order, shared.Order = order.own, order.shared
 	case sentBack(e):
@@ -129,7 +137,7 @@ func (x *past) takeBack(r *pastCustomer, id uint64, all bool) {
 			}
 		}
 		switch known = true; {
-		case len(later) >= keptOrders || order.many:
+		case len(later) >= auditOrders || order.many:
 			order.own.Unsure, sure = true, false
 		case all:
 			order.own.Gone = true
@@ -171,7 +179,7 @@ func (s *pastPart) take(p *feature.Past, e *streams.Event, nowMS, idleMS int64, 
 func (r *pastCustomer) category(name string, atMS int64) *pastPart {
 	i := slices.IndexFunc(r.categories, func(c pastPart) bool { return c.key == name })
 	if i < 0 {
-		if len(r.categories) >= keptCategories {
+		if len(r.categories) >= auditCategories {
 			r.dropCategory()
 		}
 		i = len(r.categories)
@@ -217,7 +225,7 @@ func (x *past) merge(into, from *Customer) {
 		a.categories[i].atMS = max(a.categories[i].atMS, c.atMS)
 		a.categories[i].Join(&c.History)
 	}
-	for len(a.categories) > keptCategories {
+	for len(a.categories) > auditCategories {
 		a.dropCategory()
 	}
 	switch s := &o.session; {
