@@ -22,12 +22,15 @@ func TestStateLimit(t *testing.T) {
 		t.Error("the node says that it is ready")
 	}
 	b.fill(t, "limit", shopRecords()[3_000:3_600])
-	deadline := time.Now().Add(time.Minute)
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(time.Minute)
 	for lag := 0.0; lag <= 3_000; lag = lagOf(t, r) { // so many were there before, some of them of the catalogue, which was folded
-		if time.Now().After(deadline) {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatalf("the metrics say that %v records wait: want more than before", lag)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	r.drain()
 	r.finish(t)
