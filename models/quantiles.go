@@ -98,7 +98,7 @@ func QuantilesMerge(into, from []byte) []byte {
 	return out
 }
 
-// QuantilesValue is the q-quantile, 0 <= q <= 1, not a number of nothing.
+// QuantilesValue is the q-quantile, 0 <= q <= 1: the smallest of the values that a share q of them does not exceed. It is not a number of nothing.
 func QuantilesValue(b []byte, q float64) float64 {
 	total := uint64(0)
 	p := pairs{b: b}
@@ -108,7 +108,7 @@ func QuantilesValue(b []byte, q float64) float64 {
 	if total == 0 {
 		return math.NaN()
 	}
-	rank := uint64(math.Floor(float64(q * float64(total-1))))
+	rank := uint64(max(0, math.Ceil(float64(q*float64(total))-1e-9)-1)) // .07 of 100 is a little more than 7
 	seen := uint64(0)
 	p = pairs{b: b}
 	for p.next(); p.ok; p.next() {

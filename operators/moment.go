@@ -7,6 +7,7 @@ import (
 
 	"nudge/engine"
 	"nudge/operators/condition"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -211,7 +212,7 @@ func (d *decider) log(p *Program, t *engine.Turn, c *Customer, s *scratch, x *st
 func (d *decider) nextAt(zone *time.Location, afterMS int64) int64 {
 	now := time.UnixMilli(afterMS).In(zone)
 	for n := 0; ; n++ { // at most every + 1 days on
-		x := time.Date(now.Year(), now.Month(), now.Day()+n, int(d.at)/60, int(d.at)%60, 0, 0, zone)
+		x := feature.ClockTime(zone, now.Year(), now.Month(), now.Day()+n, int(d.at))
 		day := time.Date(x.Year(), x.Month(), x.Day(), 0, 0, 0, 0, time.UTC).Unix() / (24 * 3600)
 		if ms := x.UnixMilli(); ms > afterMS && (day-4)%d.every == 0 { // day 4 of 1970 was a Monday
 			return ms

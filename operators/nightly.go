@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nudge/engine"
+	"nudge/operators/feature"
 )
 
 // What time alone changes moves nobody by an event. When a window that an audience asks for empties, or the time since something reaches a number that it
@@ -37,7 +38,7 @@ func (n *night) of(zone *time.Location, nowMS int64) {
 	}
 	now := time.UnixMilli(nowMS).In(zone)
 	at := func(days int) int64 {
-		return time.Date(now.Year(), now.Month(), now.Day()+days, nightHour, 0, 0, 0, zone).UnixMilli()
+		return feature.ClockTime(zone, now.Year(), now.Month(), now.Day()+days, nightHour*60).UnixMilli()
 	}
 	if n.lastMS, n.nextMS = at(0), at(1); n.lastMS > nowMS {
 		n.lastMS, n.nextMS = at(-1), n.lastMS

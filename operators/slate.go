@@ -6,6 +6,7 @@ import (
 
 	"nudge/models"
 	"nudge/operators/condition"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -59,7 +60,7 @@ func (p *Program) newRules(rules []Rule) (out []rule, err error) {
 
 // midnight is when a day since 1970 begins in the pipeline's zone.
 func (p *Program) midnight(days int) int64 {
-	return time.Date(1970, 1, 1+days, 0, 0, 0, 0, p.zone).UnixMilli()
+	return feature.ClockTime(p.zone, 1970, time.January, 1+days, 0).UnixMilli()
 }
 
 const perRankedSource = 60 // candidates of a source, where they are ranked

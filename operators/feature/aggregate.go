@@ -157,7 +157,7 @@ func (a *aggregation) sketch(k sketch, kind Kind, source int) {
 		return
 	}
 	a.f.agg, a.f.kind = aggSketch, kind
-	a.f.cols = []int{a.c.sketch(a.f.tier, k, source)}
+	a.f.cols, a.f.sketch = []int{a.c.sketch(a.f.tier, k, source)}, k
 }
 
 func (a *aggregation) compile() {

@@ -323,7 +323,7 @@ func (s *Set) naive(f *feature, t *tier, h *History, from, to, before, nowMS int
 	case aggTrend:
 		number = (n + 1) / (float64(len(s.samples(columns[f.cols[0]].source, s.left(f, t, h, before, from), false))) + 1)
 	case aggSketch:
-		if x, passed = naiveSketch(t.sketches[f.cols[0]].sketch, v, nowMS); passed != "" {
+		if x, passed = naiveSketch(f.sketch, v, nowMS); passed != "" {
 			return x, passed
 		}
 		x.Value.Kind = f.raw
@@ -377,7 +377,7 @@ func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, passed string)
 	case topSketch:
 		counts := map[string]int{}
 		for _, y := range v {
-			counts[y.text]++
+			counts[strings.ToValidUTF8(y.text, "")]++ // cut, perhaps within a character
 		}
 		if !models.TopKExact(len(v), len(counts)) {
 			return x, PassedSampled // which are listed is the sample's choice: its error is held by the tests of models
@@ -389,7 +389,7 @@ func naiveSketch(k sketch, v []sampled, nowMS int64) (x Expected, passed string)
 	case quantileSketch:
 		if len(v) > 0 {
 			sort.SliceStable(v, func(i, j int) bool { return v[i].number < v[j].number })
-			x.Value.Number, x.Error, x.Slack = micros(v[int(k.q*float64(len(v)-1))].number), 0.0101, 2e-6
+			x.Value.Number, x.Error, x.Slack = micros(v[max(0, int(math.Ceil(k.q*float64(len(v))-1e-9))-1)].number), 0.0101, 2e-6
 		}
 	case decayedSketch:
 		sum := 0.0

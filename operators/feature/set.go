@@ -37,7 +37,8 @@ type feature struct {
 	base   string // the name in the definition; it may have made several
 	agg    aggregate
 	tier   int
-	cols   []int // of the tier's cells or, for a sketch, of its sketches
+	cols   []int  // of the tier's cells or, for a sketch, of its sketches
+	sketch sketch // how it reads its column, which features of another k or q share
 	span   span
 	def    *Definition
 	kind   Kind

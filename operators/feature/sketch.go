@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 
 	"nudge/models"
 	"nudge/streams"
@@ -55,6 +56,18 @@ func (x *sample) occurrence() uint32 {
 // MostText is how many bytes of a text first, last, topk and sequence keep.
 const MostText = 64
 
+// cutText cuts a text to MostText bytes, not within a character.
+func cutText(text string) string {
+	if len(text) <= MostText {
+		return text
+	}
+	n := MostText
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}
+
 type distinctSketch struct{}
 
 func (distinctSketch) key() string { return "distinct" }
@@ -70,8 +83,10 @@ func (distinctSketch) cost() sketchCost     { return sketchCost{8, models.HLLMos
 
 type topSketch struct{ k int }
 
-func (topSketch) key() string                    { return "top" }
-func (topSketch) add(b []byte, x sample) []byte  { return models.TopKAdd(b, x.occurrence(), x.text()) }
+func (topSketch) key() string { return "top" }
+func (topSketch) add(b []byte, x sample) []byte {
+	return models.TopKAdd(b, x.occurrence(), cutText(x.text()))
+}
 func (topSketch) merge(into, from []byte) []byte { return models.TopKMerge(into, from) }
 func (s topSketch) value(b []byte, _ int64) Value {
 	texts, _ := models.TopKValue(b, s.k)

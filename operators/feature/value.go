@@ -172,7 +172,7 @@ func (s *Set) raw(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int6
 }
 
 func (s *Set) sketched(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
-	k := t.sketches[f.cols[0]].sketch
+	k := f.sketch
 	m := len(t.sketches)
 	var merged []byte
 	switch {

@@ -75,7 +75,7 @@ func (v *View) AppendJSON(b []byte, i int) (out []byte, known bool) {
 				return appendMicro(b, a), true
 			}
 		case aggSketch:
-			if s, ok := t.sketches[f.cols[0]].sketch.(sequenceSketch); ok && to == from+1 && !f.holds {
+			if s, ok := f.sketch.(sequenceSketch); ok && to == from+1 && !f.holds {
 				return s.appendJSON(b, g.sketches[from*len(t.sketches)+f.cols[0]])
 			}
 		}
