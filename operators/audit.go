@@ -182,7 +182,11 @@ func (a *Audit) expected(t *engine.Turn, c *Customer, l *logged) (x feature.Expe
 		x, passed = p.features.Naive(i, &r.events, t.NowMS, t.WatermarkMS)
 		return x, entityUser, passed
 	case slotSessionFeature:
-		x, passed = p.sets.session.Naive(i, &r.session.History, t.NowMS, t.WatermarkMS)
+		h := &r.session.History
+		if t.Scratch.(*scratch).between && t.NowMS-r.lastMS > sessionGapMS {
+			h = &feature.History{}
+		}
+		x, passed = p.sets.session.Naive(i, h, t.NowMS, t.WatermarkMS)
 		return x, entitySession, passed
 	case slotCategoryFeature:
 		if lines == 0 {

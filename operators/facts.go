@@ -353,7 +353,11 @@ func (f *facts) feature(slot int) (v feature.Value, ok bool) {
 	case slotFeature:
 		return f.view.Value(n), true
 	case slotSessionFeature:
-		return f.program.sets.session.Value(f.customer.parts.sessionRow(), n, f.nowMS), true
+		row := f.customer.parts.sessionRow()
+		if f.scratch != nil && f.scratch.between && f.nowMS-f.customer.lastMS > sessionGapMS {
+			row = &emptyRow // it is over
+		}
+		return f.program.sets.session.Value(row, n, f.nowMS), true
 	case slotCategoryFeature:
 		return f.program.sets.category.Value(f.customer.parts.categoryRow(f.category()), n, f.nowMS), true
 	case slotItemFeature:

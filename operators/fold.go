@@ -34,6 +34,7 @@ type scratch struct {
 	erased   []uint64 // keys of customers
 
 	idleMS      int64 // how long the customer had been away before the event
+	between     bool  // the customer is looked at between two events
 	noOrder     bool  // the event is an order that counts for nothing: it was cancelled before it came
 	facts       facts // of the condition being asked
 	observation feature.Observation

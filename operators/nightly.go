@@ -91,12 +91,15 @@ func (p *Program) soon() (looks []look) {
 // lookSoon asks for a look at the customer when what the event has counted for leaves the windows that audiences ask for, and when the time since
 // reaches what they compare it with.
 func (p *Program) lookSoon(t *engine.Turn) {
+	var room [2]int64
 	for _, x := range p.looks {
-		atMS, ok := p.features.Leaves(x.feature, t.Event.Type, t.NowMS)
 		if x.bounded {
-			atMS, ok = p.features.Reaches(x.feature, x.bound, t.Event.Type, t.NowMS)
+			if atMS, ok := p.features.Reaches(x.feature, x.bound, t.Event.Type, t.NowMS); ok {
+				t.VisitAt(atMS)
+			}
+			continue
 		}
-		if ok {
+		for _, atMS := range p.features.Leaves(room[:0], x.feature, t.Event.Type, t.NowMS) {
 			t.VisitAt(atMS)
 		}
 	}

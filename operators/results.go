@@ -133,8 +133,9 @@ func (p *Program) Visit(t *engine.Turn, atMS int64) {
 		p.lookNightly(t, s)
 	}
 	if p.nightly && !p.ignoredCustomer(t, c) {
-		s.idleMS = max(0, t.NowMS-c.lastMS)
+		s.idleMS, s.between = max(0, t.NowMS-c.lastMS), true
 		p.review(t, c, s)
+		s.between = false
 	}
 }
 

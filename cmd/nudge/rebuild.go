@@ -28,7 +28,8 @@ func (c *cli) rebuildCommand() *cobra.Command {
 		Short: "Fill what a changed pipeline would start empty, from the log",
 		Long: `rebuild folds the pipeline's events again under a changed pipeline, from LOG, which export recorded, and then from the topics, and completes
 the state of the node with it: features, members of new audiences, timers and forecasts of new deciders, models that were not learned before.
-What was known stays, and what was given: budgets, cool-downs, what was shown. nudge plan says what a change would start empty.
+What was known stays, and what was given: budgets, cool-downs, what was shown. nudge plan says what a change would start empty. It is made before
+the node runs under the change: what has begun empty there fills as events come.
 
 Run it beside the running node, which it only asks for a backup, until it says that it has caught up; then stop the node and run it
 again: it folds what has come since and switches, at one epoch of the journal. Start the node with the changed pipeline. What it has folded
@@ -143,7 +144,7 @@ func (r *rebuild) open(ctx context.Context) (running bool, closeOld func() error
 func (r *rebuild) check() error {
 	setup := r.old.engine.Setup()
 	if bytes.Equal(setup.Definition, r.config.Text()) {
-		return usagef("the node runs under this pipeline already: name the changed one with -c")
+		return usagef("the node runs under this pipeline already: what began empty with it fills as events come; a rebuild is made with a changed pipeline (-c), before the node runs under it")
 	}
 	old, faults := pipeline.Parse("the pipeline in force", setup.Definition)
 	if err := faults.Err(); err != nil {

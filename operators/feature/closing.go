@@ -86,23 +86,30 @@ func (s *Set) nextClosing(t *tier, g *ring, c *closing, watermarkMS int64) (atMS
 // Wants says whether events of a type count for anything.
 func (s *Set) Wants(t streams.Type) bool { return len(s.on[t].tiers) > 0 }
 
-// Leaves is when what an event of a type at a time has counted for in feature i counts no more, because time has passed: some sliding windows may see it a
-// twelfth of their size longer, so that a busy entity is not looked at for each of its events. ok is false where time changes nothing, or at no time of its own.
-func (s *Set) Leaves(i int, e streams.Type, ms int64) (atMS int64, ok bool) {
+// Leaves appends when what an event of a type at a time has counted for in feature i counts no more, because time has passed: some sliding windows may see
+// it a twelfth of their size longer, so that a busy entity is not looked at for each of its events. A trend counts it in two windows, one after the other.
+// Nothing is appended where time changes nothing, or at no time of its own.
+func (s *Set) Leaves(atMS []int64, i int, e streams.Type, ms int64) []int64 {
 	f := &s.features[i]
 	t := &s.tiers[f.tier]
 	switch {
 	case !s.observes(f, e):
 	case t.clock == clockSession:
-		return ms + t.resMS + 1, true
+		atMS = append(atMS, ms+t.resMS+1)
 	case f.span.kind == tumbling || f.span.kind == calendar:
-		return s.endOf(t, s.index(t, ms)), true
+		atMS = append(atMS, s.endOf(t, s.index(t, ms)))
 	case f.span.kind == sliding && t.clock == clockTile:
 		n := f.span.sizeMS / t.resMS
 		step := max(1, n/12) * t.resMS
-		return -floorDiv(-(s.index(t, ms)+n)*t.resMS, step) * step, true
+		windows := int64(1)
+		if f.agg == aggTrend {
+			windows = 2
+		}
+		for k := range windows {
+			atMS = append(atMS, -floorDiv(-(s.index(t, ms)+(k+1)*n)*t.resMS, step)*step)
+		}
 	}
-	return 0, false
+	return atMS
 }
 
 // Reaches is when the time since an event of a type at a time reaches a number, in the unit of feature i; up to a twelfth later, as with Leaves. ok

@@ -62,3 +62,10 @@ func TestFiltersOfOneNumberShareTheirColumn(t *testing.T) {
 		t.Errorf("%d sources, want 1", len(s.sources))
 	}
 }
+
+// A merge counts for nobody.
+func TestMergesAreNotCounted(t *testing.T) {
+	if _, err := New(map[string]Definition{"n": {Count: []string{"user.merged"}}}, nil, time.UTC); err == nil {
+		t.Error("{count: user.merged} is taken, and would always be 0")
+	}
+}

@@ -84,6 +84,8 @@ func parseSource(names []string, wantField bool, filter map[string][]string) (*s
 			s.any = true
 		case streams.ParseType(typ) == streams.Invalid:
 			return nil, &Fault{Found: strconv.Quote(name), Allowed: "want an event type such as product.viewed or custom.<name>, or any" + fieldHint(wantField), Near: append(streams.TypeNames(), anyType), Word: typ}
+		case streams.ParseType(typ) == streams.UserMerged:
+			return nil, &Fault{Found: strconv.Quote(name), Allowed: "want a type that counts for somebody: a merge joins what both customers' events have counted for"}
 		case streams.ParseType(typ) == streams.Custom:
 			s.custom = append(s.custom, typ)
 		default:
