@@ -325,21 +325,23 @@ func (x *closing) empty(t *tier, g *ring, from, to int) bool {
 }
 
 // holdsAny says whether an order within tiles [from, to) has anything of the closing's columns.
-func (s *Set) holdsAny(x *closing, r *Row, t *tier, g *ring, from, to int) (any bool) {
-	look := func(col *column) {
-		if col.held > 0 {
-			s.ownOf(r, t, g, col.held, from, to, func(_ *placed, own []byte) {
-				any = any || len(own) > 0 || !s.held[col.held-1].stored()
-			})
+func (s *Set) holdsAny(x *closing, r *Row, t *tier, g *ring, from, to int) bool {
+	for k := range r.orders {
+		p := &r.orders[k]
+		has := func(held int) bool {
+			if held == 0 {
+				return false
+			}
+			_, has := s.held[held-1].own(p, held)
+			return has
+		}
+		if slices.ContainsFunc(x.cells, func(col int) bool { return has(t.cells[col].held) }) || slices.ContainsFunc(x.sketches, func(col int) bool { return has(t.sketches[col].held) }) {
+			if at := s.find(t, g, p.atMS); at >= from && at < to {
+				return true
+			}
 		}
 	}
-	for _, col := range x.cells {
-		look(&t.cells[col])
-	}
-	for _, col := range x.sketches {
-		look(&t.sketches[col])
-	}
-	return any
+	return false
 }
 
 // emit writes one closed window: tiles [from, to) of the ring.

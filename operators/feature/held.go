@@ -66,11 +66,6 @@ func (c *compiler) hold() {
 			find(&t.sketches[j])
 		}
 	}
-	for i := range s.features {
-		f := &s.features[i]
-		columns := f.columnsOf(&s.tiers[f.tier])
-		f.holds = slices.ContainsFunc(f.cols, func(col int) bool { return columns[col].held > 0 })
-	}
 }
 
 // holding is what an order sets off in a row that remembers it: all but what lies with the order.
@@ -190,30 +185,71 @@ func (h *heldColumn) cell(x, atMS int64, own []byte) int64 {
 	return x
 }
 
-// ownOf calls f with what each order in tiles [from, to) has for a column.
-func (s *Set) ownOf(r *Row, t *tier, g *ring, held, from, to int, f func(p *placed, own []byte)) {
-	h := &s.held[held-1]
-	for k := range r.orders {
-		p := &r.orders[k]
-		if p.values[2*h.order] == 0 {
-			continue
-		}
-		if at := s.find(t, g, p.atMS); at < from || at >= to {
-			continue
-		}
-		if held <= len(p.held) {
-			f(p, p.held[held-1])
-		} else {
-			f(p, nil)
-		}
+// own is what an order has for a column; changes is false if it has nothing.
+func (h *heldColumn) own(p *placed, held int) (own []byte, changes bool) {
+	if held <= len(p.held) {
+		own = p.held[held-1]
 	}
+	return own, p.values[2*h.order] != 0 && (len(own) > 0 || !h.stored())
 }
 
 // column is a cell over tiles [from, to), with what orders have of it.
 func (s *Set) column(r *Row, f *feature, t *tier, g *ring, i, from, to int) int64 {
 	x := cell(t, g, f.cols[i], from, to)
-	if held := t.cells[f.cols[i]].held; held > 0 && len(r.orders) > 0 {
-		s.ownOf(r, t, g, held, from, to, func(p *placed, own []byte) { x = s.held[held-1].cell(x, p.atMS, own) })
+	held := t.cells[f.cols[i]].held
+	if held == 0 {
+		return x
+	}
+	h := &s.held[held-1]
+	for k := range r.orders {
+		p := &r.orders[k]
+		own, has := h.own(p, held)
+		if !has {
+			continue
+		}
+		// Whether it would change anything is cheaper to see than whether it is of these tiles.
+		if y := h.cell(x, p.atMS, own); y != x {
+			if at := s.find(t, g, p.atMS); at >= from && at < to {
+				x = y
+			}
+		}
+	}
+	return x
+}
+
+// sketchOf is a sketch over tiles [from, to), with what orders have of it. It may be the row's own bytes.
+func (s *Set) sketchOf(r *Row, f *feature, t *tier, g *ring, from, to int) []byte {
+	m := len(t.sketches)
+	var x []byte
+	lent := to == from+1
+	if to > from {
+		x = g.sketches[from*m+f.cols[0]]
+	}
+	for at := from + 1; at < to; at++ {
+		if at == from+1 {
+			x = slices.Clone(x)
+		}
+		x = f.sketch.merge(x, g.sketches[at*m+f.cols[0]])
+	}
+	held := t.sketches[f.cols[0]].held
+	if held == 0 {
+		return x
+	}
+	h := &s.held[held-1]
+	last, isSequence := f.sketch.(sequenceSketch)
+	for k := range r.orders {
+		p := &r.orders[k]
+		own, has := h.own(p, held)
+		if !has || isSequence && !last.takes(x, own) {
+			continue
+		}
+		if at := s.find(t, g, p.atMS); at < from || at >= to {
+			continue
+		}
+		if lent {
+			x, lent = slices.Clone(x), false
+		}
+		x = h.merge(x, own)
 	}
 	return x
 }

@@ -45,7 +45,6 @@ type feature struct {
 	raw    Kind // before its transforms
 	unitMS float64
 	key    string
-	holds  bool // orders have something of it of their own
 
 	moments *models.Moments // of a step that standardises; nil: none
 }

@@ -205,6 +205,18 @@ func compareElements(a, b []byte) int {
 	return bytes.Compare(a[9:9+int(a[8])], b[9:9+int(b[8])])
 }
 
+// takes says whether the first of some elements is among the last k when they are put to others.
+func (s sequenceSketch) takes(into, from []byte) bool {
+	at := 0
+	for n := 1; at < len(into); n++ {
+		if n == s.k {
+			return compareElements(from, into[at:]) < 0
+		}
+		at += 9 + int(into[at+8])
+	}
+	return true
+}
+
 // cut leaves k elements.
 func (s sequenceSketch) cut(b []byte) []byte {
 	at := 0

@@ -172,28 +172,7 @@ func (s *Set) raw(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int6
 }
 
 func (s *Set) sketched(r *Row, f *feature, t *tier, g *ring, from, to int, nowMS int64) Value {
-	k := f.sketch
-	m := len(t.sketches)
-	var merged []byte
-	switch {
-	case to == from+1:
-		merged = g.sketches[from*m+f.cols[0]]
-	case to > from:
-		merged = slices.Clone(g.sketches[from*m+f.cols[0]])
-		for at := from + 1; at < to; at++ {
-			merged = k.merge(merged, g.sketches[at*m+f.cols[0]])
-		}
-	}
-	if held := t.sketches[f.cols[0]].held; held > 0 && len(r.orders) > 0 {
-		lent := to == from+1
-		s.ownOf(r, t, g, held, from, to, func(_ *placed, own []byte) {
-			if lent && len(own) > 0 {
-				merged, lent = slices.Clone(merged), false
-			}
-			merged = s.held[held-1].merge(merged, own)
-		})
-	}
-	v := k.value(merged, nowMS)
+	v := f.sketch.value(s.sketchOf(r, f, t, g, from, to), nowMS)
 	v.Kind = f.raw
 	return v
 }

@@ -75,8 +75,8 @@ func (v *View) AppendJSON(b []byte, i int) (out []byte, known bool) {
 				return appendMicro(b, a), true
 			}
 		case aggSketch:
-			if s, ok := f.sketch.(sequenceSketch); ok && to == from+1 && !f.holds {
-				return s.appendJSON(b, g.sketches[from*len(t.sketches)+f.cols[0]])
+			if s, ok := f.sketch.(sequenceSketch); ok {
+				return s.appendJSON(b, v.set.sketchOf(v.row, f, t, g, from, to))
 			}
 		}
 	}
