@@ -2,6 +2,7 @@ package feature
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"nudge/streams"
@@ -236,11 +237,17 @@ func (s *Set) sketchOf(r *Row, f *feature, t *tier, g *ring, from, to int) []byt
 		return x
 	}
 	h := &s.held[held-1]
-	last, isSequence := f.sketch.(sequenceSketch)
+	since := int64(math.MinInt64) // what is older changes nothing
+	if last, is := f.sketch.(sequenceSketch); is {
+		since = last.since(x)
+	}
 	for k := range r.orders {
 		p := &r.orders[k]
+		if p.atMS < since {
+			continue
+		}
 		own, has := h.own(p, held)
-		if !has || isSequence && !last.takes(x, own) {
+		if !has {
 			continue
 		}
 		if at := s.find(t, g, p.atMS); at < from || at >= to {

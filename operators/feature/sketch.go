@@ -205,16 +205,15 @@ func compareElements(a, b []byte) int {
 	return bytes.Compare(a[9:9+int(a[8])], b[9:9+int(b[8])])
 }
 
-// takes says whether the first of some elements is among the last k when they are put to others.
-func (s sequenceSketch) takes(into, from []byte) bool {
-	at := 0
-	for n := 1; at < len(into); n++ {
+// since is the time of the oldest of k elements: what is older is not among the last k. With fewer than k it is the least there is.
+func (s sequenceSketch) since(b []byte) int64 {
+	for at, n := 0, 1; at < len(b); n++ {
 		if n == s.k {
-			return compareElements(from, into[at:]) < 0
+			return int64(^binary.BigEndian.Uint64(b[at:]) ^ 1<<63)
 		}
-		at += 9 + int(into[at+8])
+		at += 9 + int(b[at+8])
 	}
-	return true
+	return math.MinInt64
 }
 
 // cut leaves k elements.
