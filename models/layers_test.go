@@ -28,6 +28,7 @@ func TestGradients(t *testing.T) {
 			t.Fatalf("%s: no step", name)
 		}
 		x := m.step
+		x.tiny = 0 // a loss has no slope by what is drawn
 		x.gradients()
 		type weight struct {
 			name string
@@ -70,6 +71,28 @@ func TestQuickExp(t *testing.T) {
 	for _, x := range []float32{-81, float32(math.Inf(-1)), float32(math.NaN())} {
 		if quickExp(x) != 0 {
 			t.Errorf("quickExp(%v) = %v, want 0", x, quickExp(x))
+		}
+	}
+}
+
+// In the mean over all places to begin at, what is rounded is what it was; what is large, and the target, stay as they are.
+func TestCoarsen(t *testing.T) {
+	const tiny, draws, target = 1.0 / 16, 1000, 3
+	grads := []float32{.01, .02, .5, -.9, .06, 0, .001, .03, .0625, .05}
+	mean := make([]float64, len(grads))
+	for n := range draws {
+		for c := range grads {
+			grads := clone(grads)
+			coarsen(grads, target, tiny, float32(n)/draws, func(at int, g float32) {
+				if at == c {
+					mean[c] += float64(g) / draws
+				}
+			})
+		}
+	}
+	for c, g := range grads {
+		if exact := c == target || g >= tiny; math.Abs(mean[c]-float64(g)) > 1e-3 || exact && math.Abs(mean[c]-float64(g)) > 1e-6 {
+			t.Errorf("gradient %d of %.4f: %.4f in the mean", c, g, mean[c])
 		}
 	}
 }

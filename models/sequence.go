@@ -25,8 +25,9 @@ type Sequence struct {
 	Touch, TouchHead func(row uint32)
 
 	network
-	known  []Item   // by row; NoItem where a row has none
-	counts []uint32 // how often each row is a target in the reservoir
+	known   []Item    // by row; NoItem where a row has none
+	inverse []float32 // by row: 1 over the embedding's length
+	counts  []uint32  // how often each row is a target in the reservoir
 
 	pending   []Item // examples: the target, then Window items, the latest first, NoItem for none; at most Batch, then an old one makes room
 	reservoir []Item
@@ -155,12 +156,12 @@ func (m *Sequence) add(i Item) {
 		m.end() // the step under way has the row as it was
 	}
 	m.touch(row)
-	m.known[row] = i
 	x := m.embed.row(int(row))
 	for j := range d {
 		x[j] = float32((noise(uint64(int(row)*d+j), 4) - 0.5) * 2 / math.Sqrt(float64(d)))
 	}
 	x[d] = 0
+	m.known[row], m.inverse[row] = i, 1/length(x[:d])
 	clear(m.mean[int(row)*(d+1) : int(row+1)*(d+1)])
 	clear(m.square[int(row)*(d+1) : int(row+1)*(d+1)])
 }
@@ -169,7 +170,7 @@ func (m *Sequence) add(i Item) {
 func (m *Sequence) reach(rows int) {
 	m.grow(rows)
 	for len(m.known) < rows {
-		m.known = append(m.known, NoItem)
+		m.known, m.inverse = append(m.known, NoItem), append(m.inverse, 0)
 	}
 }
 
@@ -288,8 +289,7 @@ func (m *Sequence) Score(s *SequenceScratch, i Item) (float32, bool) {
 }
 
 func (m *Sequence) score(s *SequenceScratch, row int32) float32 {
-	x := m.vector(row)
-	return dot(s.want, x)/length(x) + m.embed.v[int(row)*m.embed.cols+m.opt.Dim]
+	return float32(dot(s.want, m.vector(row))*m.inverse[row]) + m.embed.v[int(row)*m.embed.cols+m.opt.Dim]
 }
 
 // Items is the number of rows.

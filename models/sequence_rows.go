@@ -36,6 +36,7 @@ func (m *Sequence) LoadRow(row uint32, b []byte) error {
 			return fmt.Errorf("sequence row %d: %w", row, err)
 		}
 	}
+	m.inverse[row] = 1 / length(m.vector(int32(row)))
 	return nil
 }
 

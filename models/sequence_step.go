@@ -1,5 +1,7 @@
 package models
 
+import "gonum.org/v1/gonum/blas/gonum"
+
 // sequenceTraining is one step of training, on a copy of the weights that it changes: whoever runs it shares nothing with the model.
 type sequenceTraining struct {
 	network           // rows are those of this step: columns first
@@ -19,12 +21,16 @@ type sequenceTraining struct {
 	table, unit matrix // columns × Dim
 	dtable      matrix
 	length      []float32
-	grads       matrix // rows × (Dim + 1)
-	moved       []bool // rows that have a gradient
+	grads       matrix  // rows × (Dim + 1)
+	moved       []bool  // rows that have a gradient
+	tiny        float32 // see coarsen
 }
 
+// tinyChance is the chance below which the gradient by a score is rounded: that moved no figure on the validation parts.
+const tinyChance = 1.0 / 512
+
 func newStep(opt SequenceOptions) *sequenceTraining {
-	s := &sequenceTraining{network: newNetwork(opt), place: map[int32]int32{}, answer: newAnswer(opt, opt.Batch)}
+	s := &sequenceTraining{network: newNetwork(opt), place: map[int32]int32{}, answer: newAnswer(opt, opt.Batch), tiny: tinyChance / float32(opt.Batch)}
 	for _, x := range []*matrix{&s.zunit, &s.dx0, &s.dq, &s.dc, &s.dz} {
 		*x = newMatrix(opt.Batch, opt.Dim)
 	}
@@ -97,6 +103,7 @@ func (m *Sequence) end() {
 		m.touch(uint32(row))
 		to, from := int(row)*width, at*width
 		copy(m.embed.v[to:to+width], s.embed.v[from:from+width])
+		m.inverse[row] = 1 / length(m.vector(row))
 		copy(m.mean[to:to+width], s.mean[from:from+width])
 		copy(m.square[to:to+width], s.square[from:from+width])
 	}
@@ -248,18 +255,23 @@ func (s *sequenceTraining) gradients() float64 {
 	}
 	loss := softmaxLoss(&s.scores, func(k int) int { return int(s.x[k*width]) })
 
-	multiply(&s.dz, &s.scores, &s.unit, false, false)
-	multiply(&s.dtable, &s.scores, &s.zunit, true, false)
+	clear(s.dz.v)
+	clear(s.dtable.v)
+	for k := range s.opt.Batch {
+		row, dz, z := s.scores.row(k), s.dz.row(k), s.zunit.row(k)
+		for c, g := range row {
+			s.grads.v[c*s.grads.cols+d] += g
+		}
+		coarsen(row, int(s.x[k*width]), s.tiny, float32(noise(s.number<<16|uint64(k), 11)), func(c int, g float32) {
+			assembly.Saxpy(d, g, s.unit.row(c), 1, dz, 1)
+			assembly.Saxpy(d, g, z, 1, s.dtable.row(c), 1)
+		})
+	}
 	unnormalise(&s.dz, &s.zunit, s.zlength, sharp)
 	unnormalise(&s.dtable, &s.unit, s.length, 1)
 	for c := range columns {
 		s.moved[c] = true
 		copy(s.grads.row(c), s.dtable.row(c))
-	}
-	for k := range s.opt.Batch {
-		for c := range columns {
-			s.grads.v[c*s.grads.cols+d] += s.scores.v[k*columns+c]
-		}
 	}
 	for i := range s.dz.v {
 		s.dz.v[i] *= s.mask[i]
@@ -278,6 +290,25 @@ func (s *sequenceTraining) gradients() float64 {
 		addScaled(to, 1, a.part.row(k))
 	}
 	return loss
+}
+
+var assembly gonum.Implementation
+
+// coarsen calls f with the gradients by an example's scores, but for most of those below tiny, which are thousands and come to little: of
+// them every one at which their sum has grown by another tiny stands for all since, from a place on that is drawn (systematic sampling; Madow 1949).
+// In the mean over the draws the gradient by each score is what it was. chance is in [0,1).
+func coarsen(grads []float32, target int, tiny, chance float32, f func(c int, g float32)) {
+	sum := chance * tiny
+	for c, g := range grads {
+		if g < tiny && c != target {
+			if sum += g; sum < tiny {
+				continue
+			}
+			sum -= tiny
+			g = tiny
+		}
+		f(c, g)
+	}
 }
 
 // run takes one step against the gradients.
