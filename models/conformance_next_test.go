@@ -81,7 +81,7 @@ func init() {
 	}
 }
 
-var smallSequence = models.SequenceOptions{Dim: 4, Window: 3, Batch: 4, Rate: 0.01, Dropout: 0.2, Sharpness: 4, Replays: 1, Reservoir: 40, Sampled: 4, Every: 2, Slower: 64, Slowest: 3}
+var smallSequence = models.SequenceOptions{Dim: 4, Window: 3, Batch: 4, Rate: 0.01, Dropout: 0.2, Sharpness: 4, Replays: 1, Reservoir: 40, Whole: 4, Sampled: 4, Every: 2, Slower: 64, Slowest: 3}
 
 func good(x example) bool { return x.weight > 0 && x.weight <= models.MaxWeight }
 

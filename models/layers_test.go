@@ -8,8 +8,8 @@ import (
 // The gradient by every weight of the sequence model, and so of each of its layers, is the slope of its loss.
 func TestGradients(t *testing.T) {
 	for name, opt := range map[string]SequenceOptions{
-		"all items": {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 100, Every: 5, Slower: 1000, Slowest: 5},
-		"dropout":   {Dim: 6, Window: 4, Batch: 5, Rate: .01, Dropout: .3, Sharpness: 3, Reservoir: 50, Sampled: 100, Every: 5, Slower: 1000, Slowest: 5},
+		"all items": {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Whole: 100, Sampled: 100, Every: 5, Slower: 1000, Slowest: 5},
+		"dropout":   {Dim: 6, Window: 4, Batch: 5, Rate: .01, Dropout: .3, Sharpness: 3, Reservoir: 50, Whole: 100, Sampled: 100, Every: 5, Slower: 1000, Slowest: 5},
 		"a sample":  {Dim: 6, Window: 4, Batch: 5, Rate: .01, Sharpness: 3, Reservoir: 50, Sampled: 6, Every: 5, Slower: 1000, Slowest: 5},
 	} {
 		m := NewSequence(opt)

@@ -13,7 +13,7 @@ import "math"
 // Cosines instead of products keep rare items in play (Hou et al., "CORE", SIGIR 2022). It is trained by the gradient of -log P(next item)
 // with Adam, step by step, each on a minibatch of Batch examples: one of new ones, then Replays from a reservoir that is a fair sample of the last
 // that were learned. A step comes with every Every examples, and with more of them the more were learned: see due. Against a catalogue of
-// more than Sampled items a minibatch is scored on its own targets and on Sampled others, half of them drawn evenly and half as often as they
+// more than Whole items a minibatch is scored on its own targets and on Sampled others, half of them drawn evenly and half as often as they
 // come, with the correction that makes up for it (Jean et al. 2015).
 //
 // A step takes milliseconds, too long for an epoch's end: it works on a copy of what it needs, and can be run beside the learning (see Train).
@@ -49,7 +49,8 @@ type SequenceOptions struct {
 	Sharpness          float64
 	Replays            int
 	Reservoir          int // examples
-	Sampled            int // items
+	Whole              int // items: of a catalogue of no more all are scored
+	Sampled            int // items of a larger one that are
 	Every              int // examples for a step, at least
 	Slower             int // one more of them for so many that were learned
 	Slowest            int // examples for a step, at most
@@ -57,7 +58,7 @@ type SequenceOptions struct {
 
 // DefaultSequence returns the measured options.
 func DefaultSequence() SequenceOptions {
-	return SequenceOptions{Dim: 64, Window: 8, Batch: 128, Rate: 0.003, Dropout: 0.2, Sharpness: 8.5, Replays: 3, Reservoir: 1 << 17, Sampled: 4096,
+	return SequenceOptions{Dim: 64, Window: 8, Batch: 128, Rate: 0.003, Dropout: 0.2, Sharpness: 8.5, Replays: 3, Reservoir: 1 << 17, Whole: 4096, Sampled: 2048,
 		Every: 32, Slower: 4096, Slowest: 1024}
 }
 
@@ -143,8 +144,9 @@ func (m *Sequence) touchHead(row uint32) {
 	}
 }
 
-// add makes an item known.
-func (m *Sequence) add(i Item) {
+// add makes an item known. In a catalogue of more than Whole items it begins near those it was first met with, the nearest first, as far as they
+// are known: most come too seldom to find their place from anywhere. In a smaller one, chance is as good.
+func (m *Sequence) add(i Item, with []Item) {
 	row, d := i.Row(), m.opt.Dim
 	if int(row) >= len(m.known) {
 		m.reach(int(row) + 1)
@@ -157,13 +159,33 @@ func (m *Sequence) add(i Item) {
 	}
 	m.touch(row)
 	x := m.embed.row(int(row))
-	for j := range d {
-		x[j] = float32((noise(uint64(int(row)*d+j), 4) - 0.5) * 2 / math.Sqrt(float64(d)))
+	clear(x)
+	if len(m.known) > m.opt.Whole {
+		m.lean(x[:d], with)
 	}
-	x[d] = 0
+	for j := range d {
+		x[j] += float32((noise(uint64(int(row)*d+j), 4) - 0.5) * 2 / math.Sqrt(float64(d)))
+	}
 	m.known[row], m.inverse[row] = i, 1/length(x[:d])
 	clear(m.mean[int(row)*(d+1) : int(row+1)*(d+1)])
 	clear(m.square[int(row)*(d+1) : int(row+1)*(d+1)])
+}
+
+// lean sets x, which is 0, to where items point, the first of which counts most, with the length company.
+func (m *Sequence) lean(x []float32, with []Item) {
+	const company, further = 0.5, 0.7 // what chance adds has a length of 1/√3
+	weight := float32(1)
+	for _, i := range with {
+		if m.knows(i) {
+			addScaled(x, float32(weight*m.inverse[i.Row()]), m.vector(int32(i.Row())))
+			weight *= further
+		}
+	}
+	if l := length(x); l > 1e-3 {
+		for j := range x {
+			x[j] *= company / l
+		}
+	}
 }
 
 // reach makes so many rows.
@@ -215,12 +237,13 @@ const remembered = 4
 
 // example appends an example.
 func (m *Sequence) example(to []Item, item Item, q *Query) []Item {
-	m.add(item)
+	before := q.Items[:min(len(q.Items), m.opt.Window)]
+	m.add(item, before)
 	to = append(to, item)
 	n := 0
-	for _, i := range q.Items[:min(len(q.Items), m.opt.Window)] {
+	for _, i := range before {
 		if i != NoItem {
-			m.add(i)
+			m.add(i, to[len(to)-1-n:])
 			to = append(to, i)
 			n++
 		}

@@ -29,7 +29,7 @@ func (m *Sequence) LoadRow(row uint32, b []byte) error {
 	if i == NoItem || i.Row() != row {
 		return fmt.Errorf("models: sequence row %d: of item %d", row, i)
 	}
-	m.add(i)
+	m.add(i, nil)
 	from := int(row) * n
 	for k, x := range [][]float32{m.embed.v, m.mean, m.square} {
 		if err := loadFloats(x[from:from+n], b[4+4*k*n:]); err != nil {

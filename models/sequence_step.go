@@ -166,7 +166,7 @@ func (s *sequenceTraining) choose(m *Sequence, examples []Item) {
 			place(int32(i.Row()))
 		}
 	}
-	if known <= s.opt.Sampled {
+	if known <= s.opt.Whole {
 		for _, i := range m.known {
 			add(i)
 		}
