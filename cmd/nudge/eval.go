@@ -65,7 +65,8 @@ func (c *cli) evalNextItemCommand() *cobra.Command {
 		Use:   "next-item",
 		Short: "How well models say which item comes next",
 		Long: `next-item reads interactions (CSV, TSV or separated by blanks, plain or gzip; or a folder that nudge export or simulate wrote) and ranks the whole catalogue for each target. An item that scores
-as much as the target counts against it; targets that a model has never seen stay in the denominator. Item ids are replaced by a seeded hash first.
+as much as the target counts against it; targets that a model has never seen stay in the denominator. Item ids are replaced by a seeded hash first. Which columns are customer,
+item, time and event type is told by the names that are usual, or --user, --item, --time and --event; it is said for every file.
 
 Protocols:
   sessions        learn --train, then ask for every next item of --test from what came before it in its session (of a log, the events' session). --reading A: all items are
@@ -98,7 +99,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	flags.StringSliceVar(&f.test, "test", nil, "interactions to ask for, for sessions")
 	flags.StringVar(&f.columns.User, "user", "", "column of the customer or session: its name, or its number from 1")
 	flags.StringVar(&f.columns.Item, "item", "", "column of the item")
-	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds or milliseconds since 1970, or a date")
+	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds or milliseconds since 1970, or a date; none for the file's order")
 	flags.StringVar(&f.columns.Event, "event", "", "column of the event's type")
 	flags.StringSliceVar(&f.events, "events", nil, "weights of event types, TYPE=WEIGHT; others are passed over")
 	flags.StringSliceVar(&f.columns.Targets, "targets", nil, "event types that are asked for; all by default")
@@ -206,6 +207,9 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(fla
 		if err := read(path); err != nil {
 			return unreadable(err)
 		}
+	}
+	for _, line := range reader.Taken {
+		fmt.Fprintln(c.talk, line)
 	}
 	for _, line := range reader.Headers {
 		fmt.Fprintf(c.talk, "%s: taken for a header\n", line)

@@ -48,6 +48,9 @@ func TestFormats(t *testing.T) {
 		"time before item":  {Columns{}, "u1,2014-04-07T10:51:09.277Z,i1,0\nu1,2014-04-07T10:54:09.868Z,i2,0\nu2,2014-04-07T10:54:46.998Z,i1,0\n"},
 		"retail rocket":     {Columns{}, "timestamp,visitorid,event,itemid,transactionid\n1433221332117,u1,view,i1,\n1433224214164,u1,view,i2,\n1433221999827,u2,view,i1,\n"},
 		"counted otherwise": {Columns{}, "u1 i1 1\nu1 i2 2\nu2 i1 3\n"},
+		"created_at":        {Columns{}, "user_id,item_id,created_at\nu1,i1,2024-01-01\nu1,i2,2024-01-02\nu2,i1,2024-01-03\n"},
+		"telling time":      {Columns{}, "date,user,item,timestamp\nMonday,u1,i1,1\nMonday,u1,i2,2\nMonday,u2,i1,3\n"},
+		"no time":           {Columns{Time: NoTime}, "user,item,shelf\nu1,i1,top\nu1,i2,top\nu2,i1,top\n"},
 		"byte order marked": {Columns{}, "\ufeffuser,item\nu1,i1\nu1,i2\nu2,i1\n"},
 	} {
 		r, err := read(t, x.columns, write(t, x.text))
@@ -78,11 +81,42 @@ func TestFormats(t *testing.T) {
 		"short line":     {Columns{}, "user,item,time\nu1,i1\n", "2: 2 columns, want at least 3"},
 		"no event":       {Columns{Events: map[string]float64{"pv": 1}}, "user,item\nu1,i1\n", "say so with --event"},
 		"nothing left":   {Columns{Event: "event", Events: map[string]float64{"pv": 1}}, "user,item,event\nu1,i1,buy\n", "no interaction"},
+		"which time":     {Columns{}, "user,item,shelf\nu1,i1,3\n", "1: which column holds the time? say so with --time COLUMN, or --time none if the file's order is that of time; the header has user, item, shelf"},
+		"time by looks":  {Columns{User: "1", Item: "2"}, "cust,prod,seen\nu1,i1,3\n", "the header has cust, prod, seen"},
 		"no item":        {Columns{}, "user,item\nu1,\n", "2: an empty customer or item"},
 	} {
 		if _, err := read(t, x.columns, write(t, x.text)); err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%s: %v, want %q", name, err, x.want)
 		}
+	}
+}
+
+// The order of time is that of the column, whatever its name; and it is said which columns were taken.
+func TestColumnsTaken(t *testing.T) {
+	for header, want := range map[string]string{
+		"user_id,item_id,timestamp":  "user is user_id, item is item_id, time is timestamp, event is none",
+		"user_id,item_id,created_at": "user is user_id, item is item_id, time is created_at, event is none",
+		"userId,Item Id,Event Time":  "user is userId, item is Item Id, time is Event Time, event is none",
+		"customer,sku,date":          "user is customer, item is sku, time is date, event is none",
+		"user,item,when":             "user is user, item is item, time is when, event is none",
+		"user,item,DateTime":         "user is user, item is item, time is DateTime, event is none",
+		"0,i0,1600000000":            "user is column 1, item is column 2, time is column 3, event is none",
+	} {
+		r, err := read(t, Columns{}, write(t, header+"\nu1,i1,1700000002\nu1,i2,1700000001\n"))
+		if err != nil {
+			t.Errorf("%s: %v", header, err)
+			continue
+		}
+		if _, taken, _ := strings.Cut(r.Taken[0], ": "); taken != want {
+			t.Errorf("%s: %s, want %s", header, taken, want)
+		}
+		if log, _ := r.Logs(1); log[len(log)-1].TimeMS != 1700000001000 {
+			t.Errorf("%s: the last row is of %d, want 1700000001000", header, log[len(log)-1].TimeMS)
+		}
+	}
+	r, err := read(t, Columns{}, write(t, "user,item\nu1,i1\n"))
+	if err != nil || !strings.HasSuffix(r.Taken[0], ": user is user, item is item, time is the file's order, event is none") {
+		t.Errorf("two columns: %v, %v", r.Taken, err)
 	}
 }
 

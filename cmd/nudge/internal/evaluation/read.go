@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,7 +24,7 @@ import (
 // Columns says where a file's interactions are: by the header's name, or by number from 1. Empty ones are looked for under the usual names,
 // and without a header taken in the order user, item, time.
 type Columns struct {
-	User, Item, Time string
+	User, Item, Time string             // Time may be NoTime
 	Event            string             // of a type; "" for none
 	Events           map[string]float64 // weight of each type; others are passed over
 	Targets          []string           // types that are asked for; none: all
@@ -31,13 +32,27 @@ type Columns struct {
 	AtLeast          float64 // rating; others are passed over
 }
 
-// usual are the names of columns in the formats that data sets come in.
+// NoTime, for a time's column, says that the file's order is the order of time.
+const NoTime = "none"
+
+// usual are the names of columns in the formats that data sets come in, as plain has them. Of several that a header has, the first one here is the time.
 var usual = map[string][]string{
-	"user":   {"user", "user_id", "userid", "uid", "session", "sessionid", "session_id", "visitorid", "customerid", "customer_id", "user_session"},
-	"item":   {"item", "item_id", "itemid", "product", "product_id", "productid", "movieid", "movie_id", "asin", "stockcode", "iid"},
-	"time":   {"time", "timestamp", "ts", "unixtime", "event_time", "datetime", "unixreviewtime"},
-	"event":  {"event", "event_type", "behavior", "behaviour", "behavior_type", "type", "action"},
+	"user": {"user", "userid", "uid", "session", "sessionid", "visitor", "visitorid", "customer", "customerid", "memberid", "shopperid", "reviewerid", "usersession"},
+	"item": {"item", "itemid", "product", "productid", "movieid", "articleid", "sku", "asin", "stockcode", "iid"},
+	"time": {"timestamp", "unixtime", "unixreviewtime", "time", "ts", "eventtime", "eventtimestamp", "datetime", "timestampms", "timems", "createdat", "created", "createtime",
+		"occurredat", "when", "date", "eventdate", "orderdate", "purchasedate", "invoicedate", "reviewtime"},
+	"event":  {"event", "eventtype", "eventname", "behavior", "behaviour", "behaviortype", "type", "action"},
 	"rating": {"rating", "score", "stars"},
+}
+
+// plain is a column's name without case and signs: created_at, Created At and createdAt are one.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, name)
 }
 
 // Reader gives the users and items of all files that it reads their numbers.
@@ -45,6 +60,7 @@ type Reader struct {
 	Columns Columns
 	Passed  int      // lines passed over, for their event or rating
 	Headers []string // lines that were taken for headers by their looks alone
+	Taken   []string // of each file: which columns were taken for what
 
 	users  map[string]int
 	items  map[string]models.Item
@@ -71,10 +87,11 @@ func (r *Reader) Read(path string) error {
 		return err
 	}
 	defer closeFile()
-	log, err := r.read(in)
+	log, taken, err := r.read(in)
 	if err != nil {
 		return fmt.Errorf("%s:%w", path, err)
 	}
+	r.Taken = append(r.Taken, path+": "+taken)
 	r.logs = append(r.logs, log)
 	return nil
 }
@@ -99,25 +116,28 @@ func open(path string) (in *bufio.Reader, closeFile func() error, err error) {
 
 type at struct{ user, item, time, event, rating int }
 
-func (r *Reader) read(in *bufio.Reader) ([]Interaction, error) {
+// read reads a file, and says which columns it took for what.
+func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err error) {
 	first, err := peekLine(in)
 	if err != nil {
-		return nil, fmt.Errorf("1: %w", err)
+		return nil, "", fmt.Errorf("1: %w", err)
 	}
 	if strings.ContainsFunc(first, func(r rune) bool { return r < '\t' }) {
-		return nil, errors.New("1: this is no text: want CSV, TSV or columns separated by blanks, plain or gzip")
+		return nil, "", errors.New("1: this is no text: want CSV, TSV or columns separated by blanks, plain or gzip")
 	}
 	split := splitter(first)
 	head := split(first)
 	where, skip, err := r.find(head)
 	if err != nil {
-		return nil, fmt.Errorf("1: %w", err)
+		return nil, "", fmt.Errorf("1: %w", err)
 	}
 	if !skip && where.looksLikeHeader(head, split(secondLine(in))) {
 		skip = true
 		r.Headers = append(r.Headers, first)
 	}
-	var out []Interaction
+	if err := where.timed(head, &r.Columns, skip); err != nil {
+		return nil, "", fmt.Errorf("1: %w", err)
+	}
 	var wrong []error
 	next := lines(in, split)
 	for n := 1; ; n++ {
@@ -126,7 +146,7 @@ func (r *Reader) read(in *bufio.Reader) ([]Interaction, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%d: %w", n, err)
+			return nil, "", fmt.Errorf("%d: %w", n, err)
 		}
 		if n == 1 && skip || len(fields) == 0 {
 			continue
@@ -146,12 +166,12 @@ func (r *Reader) read(in *bufio.Reader) ([]Interaction, error) {
 		out = append(out, x)
 	}
 	if err := errors.Join(wrong...); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(out) == 0 {
-		return nil, errors.New("1: no interaction: is it the right file, and are --events or --at-least not too strict?")
+		return nil, "", errors.New("1: no interaction: is it the right file, and are --events or --at-least not too strict?")
 	}
-	return out, nil
+	return out, where.taken(head, skip), nil
 }
 
 func peekLine(in *bufio.Reader) (string, error) {
@@ -238,13 +258,15 @@ func lines(in *bufio.Reader, split func(string) []string) func() ([]string, erro
 // find looks the columns up in the first line, and says whether that is a header.
 func (r *Reader) find(head []string) (w at, header bool, err error) {
 	names := make([]string, len(head))
-	for i, h := range head {
-		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(strings.TrimPrefix(h, "\ufeff"), `" `)), ":") // RecBole's user_id:token
-		names[i] = name
+	for i := range head {
+		names[i] = strings.ToLower(name(head, i))
 	}
 	index := func(kind, want string) (int, error) {
 		if want == "" {
-			return slices.IndexFunc(names, func(n string) bool { return slices.Contains(usual[kind], n) }), nil
+			return usually(head, kind), nil
+		}
+		if kind == "time" && want == NoTime {
+			return -1, nil
 		}
 		if n, err := strconv.Atoi(want); err == nil {
 			if n < 1 || n > len(head) {
@@ -268,9 +290,7 @@ func (r *Reader) find(head []string) (w at, header bool, err error) {
 			return w, false, err
 		}
 	}
-	header = header || slices.ContainsFunc(names, func(n string) bool {
-		return slices.Contains(usual["user"], n) || slices.Contains(usual["item"], n) || slices.Contains(usual["time"], n)
-	})
+	header = header || usually(head, "user") >= 0 || usually(head, "item") >= 0 || usually(head, "time") >= 0
 	if !header {
 		w.byPlace(head, c)
 	}
@@ -288,6 +308,60 @@ func (r *Reader) find(head []string) (w at, header bool, err error) {
 		return w, false, fmt.Errorf("which columns hold customer and item? say so with --user and --item, by name or number; the first line has %s", strings.Join(head, ", "))
 	}
 	return w, header, nil
+}
+
+// name is a column's name in the header.
+func name(head []string, i int) string {
+	name, _, _ := strings.Cut(strings.Trim(strings.TrimPrefix(head[i], "\ufeff"), `" `), ":") // RecBole's user_id:token
+	return name
+}
+
+// usually is the column that has a usual name, -1 for none: the first of them, but for the time, which the more telling name has.
+func usually(head []string, kind string) int {
+	best, rank := -1, len(usual[kind])
+	for i := range head {
+		if at := slices.Index(usual[kind], plain(name(head, i))); at >= 0 && at < rank {
+			if best, rank = i, at; kind != "time" {
+				return best
+			}
+		}
+	}
+	return best
+}
+
+// timed refuses a header without a known time that has columns of which one may be it: the file's order is taken for time only where that was said, or
+// nothing else can be.
+func (w *at) timed(head []string, c *Columns, header bool) error {
+	if !header || w.time >= 0 || c.Time == NoTime {
+		return nil
+	}
+	for i := range head {
+		if i == w.user || i == w.item || i == w.event || i == w.rating || i == usually(head, "event") || i == usually(head, "rating") {
+			continue
+		}
+		return fmt.Errorf("which column holds the time? say so with --time COLUMN, or --time none if the file's order is that of time; the header has %s", strings.Join(head, ", "))
+	}
+	return nil
+}
+
+// taken says in a line which columns are what.
+func (w *at) taken(head []string, header bool) string {
+	of := func(kind string, i int) string {
+		switch {
+		case i >= 0 && header:
+			return kind + " is " + name(head, i)
+		case i >= 0:
+			return kind + " is column " + strconv.Itoa(i+1)
+		case kind == "time":
+			return "time is the file's order"
+		}
+		return kind + " is none"
+	}
+	s := strings.Join([]string{of("user", w.user), of("item", w.item), of("time", w.time), of("event", w.event)}, ", ")
+	if w.rating >= 0 {
+		s += ", " + of("rating", w.rating)
+	}
+	return s
 }
 
 // byPlace guesses the columns of a file without a header: the time is the one that looks like one, customer and item are the first two others.
