@@ -16,7 +16,7 @@ var Metrics = []Metric{
 	{"nudge_duplicates_total", "counter", nil, "Events whose id the customer had sent before."},
 	{"nudge_stale_total", "counter", nil, "Decisions that had expired when their epoch arrived."},
 	{"nudge_ignored_total", "counter", []string{"rule"}, "Events kept out of every model by a rule of ignore."},
-	{"nudge_counted_total", "counter", []string{"what"}, "What else happened, by the names of nudge status: late/features, merged, returns/unknown_order and their like."},
+	{"nudge_counted_total", "counter", []string{"what"}, "What else happened, by the names of nudge status: items_evicted, late/features, merged, returns/unknown_order and their like."},
 	{"nudge_lag_records", "gauge", []string{"topic", "partition"}, "Records between the last one folded and the end of the log."},
 	{"nudge_retention_headroom_records", "gauge", []string{"topic", "partition"}, "Records between the start of the log and the next one to read."},
 	{"nudge_epoch_events", "histogram", nil, "Records in an epoch."},

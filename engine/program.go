@@ -107,3 +107,4 @@ type Proposal struct {
 //	Stale(expiresMS int64) bool        whether a decision that expires then would have expired when the epoch arrived
 //	Why(reason string)                 tell whoever made a request why it has led to no decision
 //	Count(name string)                 add 1 to the counter of that name in metrics and summary, e.g. "ignored/bots"
+//	CountMany(name string, n int64)    add n to it

@@ -173,6 +173,13 @@ func (t *Turn) Why(reason string) { t.why = reason }
 // Count adds one to the counter of that name.
 func (t *Turn) Count(name string) { count(&t.shard.counts.Named, name) }
 
+// CountMany adds n to a counter; 0 makes none.
+func (t *Turn) CountMany(name string, n int64) {
+	if n > 0 {
+		addTo(&t.shard.counts.Named, map[string]int64{name: n})
+	}
+}
+
 // begin readies the turn for a customer.
 func (t *Turn) begin(c *customer) {
 	t.customer = c

@@ -21,6 +21,8 @@ import (
 type Catalog struct {
 	// evicted is called for every row that is emptied.
 	evicted func(row uint32)
+	// forgetting is called before forgot changes.
+	forgetting func()
 	// described is called when what describes an item has changed, or was loaded.
 	described func(i models.Item, r *item)
 
@@ -38,6 +40,8 @@ type Catalog struct {
 
 	unsorted  bool
 	evictions uint64 // rows emptied: while it stays, every Item found before is still valid
+	told      uint64 // of evictions, those that a counter has
+	forgot    bool   // an emptied row was the catalogue's
 }
 
 // item is what is known of an item beside its hash and marks.
@@ -69,6 +73,9 @@ func newCatalog(limit int) *Catalog {
 	c.table = &engine.Table{Name: "items", Row: c.row, Load: c.load}
 	return c
 }
+
+// itemsEvicted counts the rows that were emptied, because the catalogue had more items than limits.items.
+const itemsEvicted = "items_evicted"
 
 // hashItem identifies an item. 0 is kept for no item.
 func hashItem(id string) uint64 {
@@ -115,7 +122,7 @@ func (c *Catalog) sellable(i models.Item, nowMS int64) bool {
 		return false
 	}
 	m := c.marks[i.Row()]
-	if m&(itemRemoved|itemSoldOut) != 0 {
+	if m&(itemRemoved|itemSoldOut) != 0 || c.forgot && !c.rows[i.Row()].fromCatalogue {
 		return false
 	}
 	if m&itemScheduled != 0 {
@@ -220,6 +227,12 @@ func (c *Catalog) evict() {
 		return compare(c.hashes[a], c.hashes[b])
 	})
 	for _, n := range rows[:max(1, len(rows)/16)] {
+		if c.rows[n].fromCatalogue && !c.forgot {
+			if c.forgetting != nil {
+				c.forgetting()
+			}
+			c.forgot = true
+		}
 		c.table.Touch(n)
 		c.hashes[n], c.marks[n], c.days[n], c.rows[n] = 0, 0, 0, item{}
 		c.count--

@@ -366,6 +366,8 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 	}
 	p.begun.note(t.WatermarkMS)
 	p.seenMS = max(p.seenMS, t.WatermarkMS)
+	t.CountMany(itemsEvicted, int64(p.catalog.evictions-p.catalog.told))
+	p.catalog.told = p.catalog.evictions
 	p.trends.Settle()
 	p.content.Settle()
 	if p.learned != before {

@@ -224,6 +224,10 @@ func (g *Graft) Tables() {
 
 // TakeCatalog gives every item the row that it has in another program, before anything is folded: what is learned then fits that one's state.
 func (p *Program) TakeCatalog(from *Program) error {
+	if from.catalog.forgot {
+		p.shared.Touch(rowForgot)
+		p.catalog.forgot = true
+	}
 	for n := range from.catalog.hashes {
 		key, value := from.catalog.row(uint32(n), nil, nil)
 		p.catalog.table.Touch(uint32(n))

@@ -207,7 +207,7 @@ func (s *shop) shared() []byte {
 	for _, t := range s.program.Tables() {
 		rows := uint32(200)
 		if t.Name == "models" {
-			rows = 4
+			rows = 6
 		}
 		if t.Name == "budgets" {
 			rows = uint32(len(s.program.Spent()))
@@ -239,7 +239,18 @@ func clock(t *testing.T, day, at string) int64 {
 }
 
 func (s *shop) items(input string) (out []engine.CatalogRecord) {
-	for _, line := range strings.Split(input, "\n") {
+	var lines []string
+	for _, line := range strings.Split(input, "\n") { // p*3 {...} stands for p1 to p3
+		id, props, _ := strings.Cut(line, " ")
+		if id, n, many := strings.Cut(id, "*"); many {
+			for k := range count(s.t, n) {
+				lines = append(lines, fmt.Sprintf("%s%d %s", id, k+1, props))
+			}
+			continue
+		}
+		lines = append(lines, line)
+	}
+	for _, line := range lines {
 		id, props, _ := strings.Cut(line, " ")
 		event := map[string]any{"id": "c" + id + strconv.FormatInt(s.catalog, 10), "type": "item.upserted", "time": base, "item": id}
 		if props == "removed" {
@@ -255,6 +266,14 @@ func (s *shop) items(input string) (out []engine.CatalogRecord) {
 		s.catalog++
 	}
 	return out
+}
+
+func count(t *testing.T, digits string) int {
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // ask asks for lists beside the stream.

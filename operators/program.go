@@ -282,6 +282,7 @@ func (p *Program) addTables() {
 			}
 		}
 	}
+	p.catalog.forgetting = func() { p.shared.Touch(rowForgot) }
 	p.catalog.described = func(i models.Item, x *item) {
 		if p.learnsContent {
 			p.content.Set(i, x.bornMS, x.terms)
@@ -332,6 +333,7 @@ const (
 	rowClosed
 	rowHalfLives
 	rowOpened
+	rowForgot
 )
 
 func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
@@ -346,6 +348,11 @@ func (p *Program) modelRow(i uint32, key, value []byte) (k, v []byte) {
 		return append(key, "half_lives"...), p.halfLives.append(value)
 	case rowOpened:
 		return append(key, "opened"...), binary.AppendVarint(value, p.openedMS)
+	case rowForgot:
+		if p.catalog.forgot {
+			value = append(value, 1)
+		}
+		return append(key, "forgot"...), orNil(value)
 	}
 	return append(key, "closed"...), binary.AppendVarint(value, p.closedMS)
 }
@@ -363,6 +370,8 @@ func (p *Program) loadModel(key, value []byte) error {
 		p.newVersion()
 	case "half_lives":
 		return p.halfLives.compare(value)
+	case "forgot":
+		p.catalog.forgot = true
 	case "closed", "opened":
 		n, size := binary.Varint(value)
 		if size != len(value) {

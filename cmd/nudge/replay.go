@@ -290,6 +290,7 @@ func countWords(n *engine.Counts) string {
 	list("withheld for ", n.Withheld)
 	list("closed windows of ", n.Results)
 	list("dead for ", n.Dead)
+	list("counted ", n.Named)
 	fmt.Fprintf(&b, ", late %d, duplicates %d", n.Late, n.Duplicates)
 	return b.String()
 }
