@@ -14,7 +14,7 @@ import (
 //	timestamp_micros, event_timestamp                     time
 //	name, event_name                                      type, see ga4Types; what is none of those is custom.<name>
 //	items[].item_id, price, quantity, index or item_list_index    items, or item of a view, a click and a wish
-//	value, currency, transaction_id, search_term          value, currency, props.order, props.query
+//	value, currency, transaction_id, search_term          value, currency, props.order, props.query; a value that is no amount, of other events than orders: props.value
 //	item_list_id, else item_list_name, else the first item's      props.list
 //	coupon                                                props.coupon
 //	page_location, page_referrer, language, source, campaign; device.category    context
@@ -263,12 +263,14 @@ func (g *ga4Event) native(hash uint64) ([]byte, *Fault) {
 			w.out = append(w.out, ']')
 		}
 	}
-	if t == OrderCompleted || t == CheckoutStarted || t == OrderRefunded {
-		value := param("value")
-		if value == nil {
-			value = g.revenue
-		}
-		w.put("value", ga4Number("", value))
+	value, sold := ga4Number("", param("value")), t == OrderCompleted || t == CheckoutStarted || t == OrderRefunded
+	if value == nil && sold {
+		value = ga4Number("", g.revenue)
+	}
+	micro, isMoney := value.Micro()
+	isMoney = isMoney && micro >= 0
+	if isMoney || sold {
+		w.put("value", value)
 	}
 	w.put("currency", param("currency"))
 	w.object("context", false, func(w *rewriting) {
@@ -302,6 +304,9 @@ func (g *ga4Event) native(hash uint64) ([]byte, *Fault) {
 				}
 				traits[x.name] = true
 			}
+		}
+		if !isMoney && !sold && !traits["value"] {
+			w.put("value", value)
 		}
 		for _, key := range g.order {
 			if !traits[key] && !ga4Taken[key] && key != "order" && key != "query" && key != "list" {
