@@ -491,6 +491,26 @@ func (k checker) offer(key string, o operators.Offer, budgets map[string]operato
 		k.report(at+".costs", "missing", "needed: what shipping costs the shop, which is what the budget pays", "")
 	case !g.FreeShipping && g.Costs != 0:
 		k.report(at+".costs", g.Costs.String(), "it goes with free_shipping, which is not given; remove it", "")
+	default:
+		k.payable(at, g, o.Budget, budgets[o.Budget])
+	}
+}
+
+// payable makes sure that a budget has what a coupon may cost: what costs more than a day's, or all of it, is never given.
+func (k checker) payable(at string, g operators.Gives, name string, b operators.Budget) {
+	key, cost := at+".at_most", g.AtMost
+	switch {
+	case g.AmountOff != 0:
+		key, cost = at+".amount_off", g.AmountOff
+	case g.FreeShipping:
+		key, cost = at+".costs", g.Costs
+	}
+	limit, limitKey := b.Daily, "budgets."+name+".daily"
+	if limit == 0 {
+		limit, limitKey = b.Total, "budgets."+name+".total"
+	}
+	if limit != 0 && cost > limit {
+		k.report(key, cost.String(), fmt.Sprintf("allowed: at most %s, %s: a coupon that costs more is never given", limitKey, limit), "", limitKey)
 	}
 }
 
