@@ -119,8 +119,8 @@ func (c *cli) tryFile(s *sandbox.Sandbox, name string, f *tryFlags) (refused int
 			case err != nil:
 				return refused, fmt.Errorf("%s:%d: %w", name, number, err)
 			}
-			if step.Passed != "" {
-				fmt.Fprintf(c.talk, "%s:%d: passed over: %s\n", name, number, step.Passed)
+			if step.Passed != nil {
+				fmt.Fprintf(c.talk, "%s:%d: passed over: %s\n", name, number, step.Passed.Words)
 			}
 			c.printStep(step, f)
 		}

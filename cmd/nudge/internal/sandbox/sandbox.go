@@ -43,7 +43,13 @@ const (
 type Step struct {
 	Decisions []Decision
 	Windows   []Window
-	Passed    string // why the event was passed over, if it was: too late, or seen before
+	Passed    *Passed // why the event was passed over; nil if it was not
+}
+
+// Passed is why an event was passed over, though nothing is wrong with its record.
+type Passed struct {
+	Reason string // duplicate, late or merge_refused
+	Words  string
 }
 
 // Decision is a decision as published.
@@ -174,9 +180,11 @@ func (s *Sandbox) take(ep *engine.Epoch) (step Step, flushed bool, err error) {
 	defer s.engine.Release(out)
 	switch {
 	case out.Counts.Duplicates > 0:
-		step.Passed = "an event of this customer with this id was there before"
+		step.Passed = &Passed{"duplicate", "an event of this customer with this id was there before"}
 	case out.Counts.Late > 0:
-		step.Passed = "it lies further back than time.keep_late allows: too late to count"
+		step.Passed = &Passed{"late", "it lies further back than time.keep_late allows: too late to count"}
+	case out.Counts.Named["merge_refused"] > 0:
+		step.Passed = &Passed{"merge_refused", "its anonymous id is another customer's already, and who is known is not merged into another"}
 	}
 	for i := range out.Messages {
 		m := &out.Messages[i]
