@@ -218,6 +218,18 @@ func (p *Program) FeatureCounts() map[string]int64 {
 	return out
 }
 
+// FeatureNames are the names of all features, of each window its own.
+func (p *Program) FeatureNames() []string {
+	var names []string
+	for _, entity := range entities {
+		set := p.set(entity)
+		for i := range set.Len() {
+			names = append(names, entity+"."+set.Name(i))
+		}
+	}
+	return names
+}
+
 // Audiences names the audiences.
 func (p *Program) Audiences() []string { return slices.Sorted(maps.Keys(p.config.Audiences)) }
 

@@ -104,6 +104,23 @@ func (s *Sandbox) Close() (err error) {
 // NowMS is the time that the last event or Advance came to; false before the first.
 func (s *Sandbox) NowMS() (ms int64, ok bool) { return s.nowMS, s.nowMS != math.MinInt64 }
 
+// Check says what is wrong with a record, as Feed would, and takes nothing in.
+func (s *Sandbox) Check(record []byte) *streams.Fault {
+	var e streams.Event
+	rec := streams.Record{Value: record}
+	if f := s.decode.Decode(&rec, &e); f != nil {
+		return f
+	}
+	if e.Type != streams.ItemUpserted && e.Type != streams.ItemRemoved {
+		return nil
+	}
+	if f := s.item.Decode(&rec, &e); f != nil || e.Type == streams.ItemRemoved {
+		return f
+	}
+	var item streams.CatalogItem
+	return e.CatalogItem(&item)
+}
+
 // Feed takes one record in: an event, or a record of the catalogue. A *streams.Fault says why it is refused.
 func (s *Sandbox) Feed(record []byte) (Step, error) {
 	rec := streams.Record{Value: record}

@@ -2,20 +2,22 @@ package suite
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"nudge/cmd/nudge/internal/sandbox"
 	"nudge/operators/feature"
 	"nudge/operators/pipeline"
 )
@@ -32,6 +34,8 @@ type File struct {
 	config *pipeline.Config
 	zone   *time.Location
 	day    time.Time
+
+	quantiles map[string]bool // see quantiles
 }
 
 // Case is one test.
@@ -65,15 +69,16 @@ type Step struct {
 // Expect is what must follow from a step.
 type Expect struct {
 	Customer     string                    `yaml:"customer"` // whom it is about; the event's unless it is given
-	Features     map[string]any            `yaml:"features"`
-	Items        map[string]map[string]any `yaml:"items"` // features of items
+	Features     map[string]any            `yaml:"features"` // of user_category: by category
+	Items        map[string]map[string]any `yaml:"items"`    // features of items
 	Audiences    []string                  `yaml:"audiences"`
 	NotAudiences []string                  `yaml:"not_audiences"`
 	Decisions    []ExpectDecision          `yaml:"decisions"`    // each must be there
 	NoDecisions  []string                  `yaml:"no_decisions"` // names of which there must be none
 	Silent       bool                      `yaml:"silent"`       // no decision at all
 	Windows      []ExpectWindow            `yaml:"windows"`
-	Refused      string                    `yaml:"refused"` // the reason for which the event must be refused
+	Refused      string                    `yaml:"refused"`     // the reason for which the event must be refused
+	PassedOver   string                    `yaml:"passed_over"` // the reason for which it must be passed over
 }
 
 // ExpectDecision is a decision that must be there; what is not given may be anything.
@@ -96,96 +101,84 @@ type ExpectWindow struct {
 	Features map[string]any `yaml:"features"`
 }
 
-// Load reads a file and its pipeline. An error names the place.
+// Load reads a file and its pipeline. An error names the places of all faults.
 func Load(path string) (*File, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	f := &File{path: path, Start: "2026-01-05"}
-	at := func(err error) error { return fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true)) }
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, fmt.Errorf("%s: it is empty: want pipeline and cases, as deploy/TESTING.md says", path)
 	}
 	if f.tree, err = parser.ParseBytes(text, 0); err != nil {
-		return nil, at(err)
+		return nil, f.located(err)
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(f); err != nil {
-		return nil, at(err)
+	faults := f.decode(text)
+	switch {
+	case f.Pipeline == "":
+		faults = append(faults, fmt.Errorf("%s: pipeline is missing: name the file that is tested, such as pipeline: shop.yaml", path))
+	default:
+		if f.config, err = pipeline.Load(filepath.Join(filepath.Dir(path), f.Pipeline)); err != nil {
+			if errors.Is(err, fs.ErrNotExist) && len(faults) == 0 {
+				return nil, err
+			}
+			faults = append(faults, err)
+		}
 	}
-	if f.Pipeline == "" {
-		return nil, fmt.Errorf("%s: pipeline is missing: name the file that is tested, such as pipeline: shop.yaml", path)
+	if f.config == nil {
+		return nil, errors.Join(faults...)
 	}
-	if f.config, err = pipeline.Load(filepath.Join(filepath.Dir(path), f.Pipeline)); err != nil {
+	more, err := f.check(len(faults) > 0)
+	if err != nil {
 		return nil, err
 	}
+	if faults = append(faults, more...); len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return f, nil
+}
+
+// check looks at all cases before one is run, and returns what is wrong with them. Of a file that is spoilt, with keys that were not read, nothing is
+// said that may follow from that.
+func (f *File) check(spoilt bool) (faults []error, err error) {
 	if f.zone, err = time.LoadLocation(f.config.Deciders.Timezone); err != nil {
 		return nil, err
 	}
 	if f.day, err = time.ParseInLocation(time.DateOnly, f.Start, f.zone); err != nil {
-		return nil, f.fault("$.start", "%q is no day: want one such as 2026-01-05", f.Start)
+		faults = append(faults, f.fault("$.start", "%q is no day: want one such as 2026-01-05", f.Start))
+		f.day = time.Date(2026, 1, 5, 0, 0, 0, 0, f.zone)
 	}
 	if len(f.Cases) == 0 {
-		return nil, fmt.Errorf("%s: no cases", path)
+		faults = append(faults, fmt.Errorf("%s: no cases", f.path))
 	}
+	box, err := sandbox.New(f.config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, box.Close()) }()
+	k := &checking{File: f, box: box, features: box.Program.FeatureNames(), faults: faults, spoilt: spoilt}
+	f.quantiles = quantiles(&f.config.Deciders, k.features)
+	k.catalog("$", f.Catalog)
 	names := map[string]bool{}
 	for i := range f.Cases {
 		c := &f.Cases[i]
 		key := fmt.Sprintf("$.cases[%d]", i)
 		switch {
 		case c.Name == "":
-			return nil, f.fault(key, "a case without a name")
+			k.fault(key, "a case without a name")
 		case names[c.Name]:
-			return nil, f.fault(key+".name", "there is a case %q already", c.Name)
-		case len(c.Events) == 0:
-			return nil, f.fault(key, "a case without events")
+			k.fault(key+".name", "there is a case %q already", c.Name)
 		}
 		names[c.Name] = true
-		if err := f.checkExpectations(key, c); err != nil {
-			return nil, err
-		}
-	}
-	return f, nil
-}
-
-// checkExpectations refuses what could never fail: a case that expects nothing, and names that the pipeline does not have.
-func (f *File) checkExpectations(key string, c *Case) error {
-	d := &f.config.Deciders
-	deciders := slices.Concat(slices.Collect(maps.Keys(d.Recommenders)), slices.Collect(maps.Keys(d.Offers)), slices.Collect(maps.Keys(d.Churn)), slices.Collect(maps.Keys(d.Audiences)))
-	expects := false
-	for i := range c.Events {
-		x, at := c.Events[i].Expect, fmt.Sprintf("%s.events[%d].expect", key, i)
-		if x == nil {
+		k.catalog(key, c.Catalog)
+		if len(c.Events) == 0 {
+			k.fault(key, "a case without events")
 			continue
 		}
-		expects = true
-		for _, list := range []struct {
-			key   string
-			names []string
-			known []string
-			what  string
-		}{
-			{"no_decisions", x.NoDecisions, deciders, "decider or audience"},
-			{"audiences", x.Audiences, slices.Collect(maps.Keys(d.Audiences)), "audience"},
-			{"not_audiences", x.NotAudiences, slices.Collect(maps.Keys(d.Audiences)), "audience"},
-			{"features", slices.Collect(maps.Keys(x.Features)), slices.Collect(maps.Keys(d.Features)), "feature"},
-		} {
-			for k, name := range list.names {
-				if !slices.Contains(list.known, name) && !(list.key == "features" && derived(name, list.known)) {
-					return f.fault(fmt.Sprintf("%s.%s[%d]", at, list.key, k), "%q: the pipeline has no such %s, but %s", name, list.what, strings.Join(slices.Sorted(slices.Values(list.known)), ", "))
-				}
-			}
-		}
+		k.steps(key, c)
 	}
-	if !expects {
-		return f.fault(key, "case %q expects nothing: add expect to an event", c.Name)
-	}
-	return nil
-}
-
-// derived says whether a name is one that a feature brings with it, such as user.spend.rank of user.spend, or of another entity.
-func derived(name string, known []string) bool {
-	return slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(name, k) })
+	return k.faults, nil
 }
 
 // fault is an error at a place of the file.
@@ -193,22 +186,41 @@ func (f *File) fault(key, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", f.place(key), fmt.Sprintf(format, args...))
 }
 
-// place is file:line:column of a key, or of the nearest one above it that is there.
-func (f *File) place(key string) string {
-	for ; key != "" && key != "$"; key = key[:strings.LastIndexAny(key, ".[")] {
-		path, err := yaml.PathString(key)
-		if err != nil {
-			continue
-		}
-		if node, err := path.FilterFile(f.tree); err == nil && node != nil {
-			at := node.GetToken().Position
-			if m, ok := node.(*ast.MappingNode); ok && len(m.Values) > 0 {
-				at = m.Values[0].Key.GetToken().Position
-			}
-			return fmt.Sprintf("%s:%d:%d", f.path, at.Line, at.Column)
-		}
+// stepTime is when a step is, or why that can't be.
+func (f *File) stepTime(key string, s *Step, before time.Time) (time.Time, error) {
+	now, err := f.timeOf(s.At, before)
+	if err != nil {
+		return before, f.fault(key+".at", "%v", err)
 	}
-	return f.path
+	if s.Type == "" && now.Before(before) {
+		return before, f.fault(key+".at", "%q is before the step above, and without an event: time does not go back; want a later time, or an event that comes late", s.At)
+	}
+	return now, nil
+}
+
+// record is a step's event.
+func (s *Step) record(number int, at time.Time) ([]byte, error) {
+	event := *s
+	event.Time = at.UTC().Format("2006-01-02T15:04:05.000Z")
+	if event.ID == "" {
+		event.ID = fmt.Sprintf("e%d", number+1)
+	}
+	return json.Marshal(&event)
+}
+
+// itemRecord is the catalogue's record of an item.
+func (f *File) itemRecord(key string, item map[string]any, number int) ([]byte, error) {
+	props := maps.Clone(item)
+	id, ok := item["item"].(string)
+	if !ok {
+		return nil, f.fault(key, "an item without its id: want {item: SKU-1, price: 10, ...}")
+	}
+	delete(props, "item")
+	record, err := json.Marshal(map[string]any{"id": fmt.Sprintf("c%d", number), "type": "item.upserted", "time": f.day.Format(time.RFC3339), "item": id, "props": props})
+	if err != nil {
+		return nil, f.fault(key, "%v", err)
+	}
+	return record, nil
 }
 
 var dayPattern = regexp.MustCompile(`^day (\d+)(?: (.+))?$`)

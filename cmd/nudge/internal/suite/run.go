@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -63,29 +62,19 @@ func (f *File) Run(number int) (failures []Failure, err error) {
 }
 
 func (r *run) item(key string, item map[string]any, number int) error {
-	props := maps.Clone(item)
-	id, ok := item["item"].(string)
-	if !ok {
-		return r.file.fault(key, "an item without its id: want {item: SKU-1, price: 10, ...}")
-	}
-	delete(props, "item")
-	record, err := json.Marshal(map[string]any{"id": fmt.Sprintf("c%d", number), "type": "item.upserted", "time": r.file.day.Format(time.RFC3339), "item": id, "props": props})
-	if err == nil {
-		_, err = r.box.Feed(record)
-	}
+	record, err := r.file.itemRecord(key, item, number)
 	if err != nil {
+		return err
+	}
+	if _, err = r.box.Feed(record); err != nil {
 		return r.file.fault(key, "the catalogue refuses it: %v", err)
 	}
 	return nil
 }
 
 func (r *run) step(key string, number int, s *Step) (err error) {
-	before := r.now
-	if r.now, err = r.file.timeOf(s.At, before); err != nil {
-		return r.file.fault(key+".at", "%v", err)
-	}
-	if s.Type == "" && r.now.Before(before) {
-		return r.file.fault(key+".at", "%q is before the step above, and without an event: time does not go back; want a later time, or an event that comes late", s.At)
+	if r.now, err = r.file.stepTime(key, s, r.now); err != nil {
+		return err
 	}
 	if s.User != "" {
 		r.customer, r.anon = s.User, false
@@ -98,12 +87,7 @@ func (r *run) step(key string, number int, s *Step) (err error) {
 	}
 	refused := ""
 	if s.Type != "" {
-		event := *s
-		event.Time = r.now.UTC().Format("2006-01-02T15:04:05.000Z")
-		if event.ID == "" {
-			event.ID = fmt.Sprintf("e%d", number+1)
-		}
-		record, err := json.Marshal(&event)
+		record, err := s.record(number, r.now)
 		if err != nil {
 			return r.file.fault(key, "%v", err)
 		}
@@ -120,6 +104,7 @@ func (r *run) step(key string, number int, s *Step) (err error) {
 		}
 		made.Decisions = append(made.Decisions, more.Decisions...)
 		made.Windows = append(made.Windows, more.Windows...)
+		made.Passed = more.Passed
 	}
 	if s.Expect != nil {
 		return r.expect(key+".expect", s.Expect, &made, refused)
@@ -132,8 +117,16 @@ func (r *run) fail(key, what, wanted, got string) {
 }
 
 func (r *run) expect(key string, x *Expect, made *sandbox.Step, refused string) error {
+	became, passed := orNothing(refused, "taken in"), ""
+	if made.Passed != nil {
+		passed = made.Passed.Reason
+		became = "passed over: " + passed + ": " + made.Passed.Words
+	}
 	if x.Refused != "" && !strings.HasPrefix(refused, x.Refused+":") {
-		r.fail(key+".refused", "the event", "refused: "+x.Refused, orNothing(refused, "taken in"))
+		r.fail(key+".refused", "the event", "refused: "+x.Refused, became)
+	}
+	if x.PassedOver != "" && passed != x.PassedOver {
+		r.fail(key+".passed_over", "the event", "passed over: "+x.PassedOver, became)
 	}
 	customer, anon := r.customer, r.anon
 	if x.Customer != "" {
@@ -152,7 +145,7 @@ func (r *run) expect(key string, x *Expect, made *sandbox.Step, refused string) 
 		maps.Copy(all, known.Features)
 		maps.Copy(all, known.Session)
 		maps.Copy(all, r.box.Program.DescribeGlobal(r.now.UnixMilli()))
-		r.compare(key+".features", customer, x.Features, all)
+		r.compare(key+".features", customer, x.Features, all, known.Categories)
 		in := slices.Sorted(maps.Keys(known.Audiences))
 		for i, a := range x.Audiences {
 			if !slices.Contains(in, a) {
@@ -170,7 +163,7 @@ func (r *run) expect(key string, x *Expect, made *sandbox.Step, refused string) 
 		if d, ok := r.box.Program.DescribeItem(id); ok {
 			all = d.(*operators.ItemDescription).Features
 		}
-		r.compare(key+".items."+id, id, x.Items[id], all)
+		r.compare(key+".items."+id, id, x.Items[id], all, nil)
 	}
 	r.decisions(key, x, made)
 	for i := range x.Windows {
@@ -179,65 +172,23 @@ func (r *run) expect(key string, x *Expect, made *sandbox.Step, refused string) 
 	return nil
 }
 
-// compare holds wanted values against those that are there; null wants one that is not known.
-func (r *run) compare(key, of string, wanted, got map[string]any) {
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		if want, have := wanted[name], got[name]; !same(want, have) {
-			r.fail(key, of+": "+name, text(want), text(have))
+// compare holds wanted values against those that are there; null wants one that is not known. Those of categories are wanted by category.
+func (r *run) compare(key, of string, wanted, got map[string]any, categories map[string]map[string]any) {
+	one := func(name, in string, want, have any) {
+		if !r.file.same(name, want, have) {
+			r.failures = append(r.failures, Failure{r.file.member(key, name), r.name, of + ": " + name + in, text(want), text(have)})
 		}
 	}
-}
-
-func same(want, have any) bool {
-	a, isNumber := number(want)
-	b, both := number(have)
-	if isNumber || both {
-		return isNumber && both && math.Abs(a-b) <= 1e-6*max(1, math.Abs(a))
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if !strings.HasPrefix(name, "user_category.") {
+			one(name, "", wanted[name], got[name])
+			continue
+		}
+		byCategory, _ := wanted[name].(map[string]any)
+		for _, category := range slices.Sorted(maps.Keys(byCategory)) {
+			one(name, " of "+category, byCategory[category], categories[category][name])
+		}
 	}
-	return reflect.DeepEqual(plain(want), plain(have))
-}
-
-func number(x any) (float64, bool) {
-	switch v := reflect.ValueOf(x); {
-	case v.CanInt():
-		return float64(v.Int()), true
-	case v.CanUint():
-		return float64(v.Uint()), true
-	case v.CanFloat():
-		return v.Float(), true
-	}
-	return 0, false
-}
-
-// plain is a value as JSON has it.
-func plain(x any) any {
-	b, err := json.Marshal(x)
-	if err != nil {
-		return x
-	}
-	var out any
-	if json.Unmarshal(b, &out) != nil {
-		return x
-	}
-	return out
-}
-
-func text(x any) string {
-	if x == nil {
-		return "not known"
-	}
-	b, err := json.Marshal(x)
-	if err != nil {
-		return fmt.Sprint(x)
-	}
-	return string(b)
-}
-
-func orNothing(s, nothing string) string {
-	if s == "" {
-		return nothing
-	}
-	return s
 }
 
 func (r *run) decisions(key string, x *Expect, made *sandbox.Step) {
@@ -257,9 +208,9 @@ func (r *run) decisions(key string, x *Expect, made *sandbox.Step) {
 	taken := map[int]bool{} // two that are wanted are two
 	for i := range x.Decisions {
 		want := &x.Decisions[i]
-		at := slices.IndexFunc(made.Decisions, func(d sandbox.Decision) bool { return want.matches(&d) })
+		at := slices.IndexFunc(made.Decisions, func(d sandbox.Decision) bool { return want.matches(r.file, &d) })
 		for at >= 0 && taken[at] {
-			next := slices.IndexFunc(made.Decisions[at+1:], func(d sandbox.Decision) bool { return want.matches(&d) })
+			next := slices.IndexFunc(made.Decisions[at+1:], func(d sandbox.Decision) bool { return want.matches(r.file, &d) })
 			if next < 0 {
 				at = -1
 				break
@@ -294,7 +245,7 @@ func (x *ExpectDecision) asMap() map[string]any {
 	return m
 }
 
-func (x *ExpectDecision) matches(d *sandbox.Decision) bool {
+func (x *ExpectDecision) matches(f *File, d *sandbox.Decision) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	if !is(x.Name, d.Name) || !is(x.Kind, d.Kind) || !is(x.Action, d.Action) || !is(x.User, d.User) {
 		return false
@@ -318,13 +269,13 @@ func (x *ExpectDecision) matches(d *sandbox.Decision) bool {
 	if json.Unmarshal(d.JSON, &published) != nil {
 		return false
 	}
-	return holds(x.Offer, published.Offer) && holds(x.Features, published.Features)
+	return f.holds(x.Offer, published.Offer) && f.holds(x.Features, published.Features)
 }
 
-// holds says whether all that is wanted is there.
-func holds(wanted, got map[string]any) bool {
-	for name, want := range wanted {
-		if !same(want, got[name]) {
+// has says whether a closed window is of the features that are asked for: in it what is not known is null, and what is not there is another window's.
+func has(features, wanted map[string]any) bool {
+	for name := range wanted {
+		if _, there := features[name]; !there {
 			return false
 		}
 	}
@@ -338,7 +289,7 @@ func (r *run) window(key string, x *ExpectWindow, closed []sandbox.Window) {
 			Window   string
 			Features map[string]any
 		}
-		if json.Unmarshal(w.JSON, &line) == nil && (x.Output == "" || x.Output == w.Output) && (x.Window == "" || x.Window == line.Window) && holds(x.Features, line.Features) {
+		if json.Unmarshal(w.JSON, &line) == nil && (x.Output == "" || x.Output == w.Output) && (x.Window == "" || x.Window == line.Window) && has(line.Features, x.Features) && r.file.holds(x.Features, line.Features) {
 			return
 		}
 		lines = append(lines, string(w.JSON))
