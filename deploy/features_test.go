@@ -71,3 +71,22 @@ func TestFeaturesAreTheLanguage(t *testing.T) {
 		}
 	}
 }
+
+// RECOMMENDING.md names every key of what decides, as code.
+func TestRecommendingHasEveryKey(t *testing.T) {
+	text := read(t, "RECOMMENDING.md")
+	var said []string
+	for _, code := range regexp.MustCompile("`[^`\n]+`").FindAllString(text, -1) {
+		said = append(said, regexp.MustCompile(`[a-z_]+`).FindAllString(code, -1)...)
+	}
+	for of, section := range map[string]any{
+		"a recommender": operators.Recommender{}, "rank": operators.Rank{}, "a rule": operators.Rule{}, "an offer": operators.Offer{}, "gives": operators.Gives{},
+		"a budget": operators.Budget{}, "churn": operators.Churn{}, "ignore": operators.IgnoreRule{}, "limits": operators.Limits{},
+	} {
+		for _, key := range keysOf(section) {
+			if !slices.Contains(said, key) {
+				t.Errorf("RECOMMENDING.md does not name the key %s of %s", key, of)
+			}
+		}
+	}
+}
