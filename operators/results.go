@@ -46,6 +46,9 @@ func (c *Config) resultFaults(broken []string) (faults []ConfigFault) {
 			faults = append(faults, ConfigFault{Key: key, Fault: condition.Fault{Found: "several places at once: " + strings.Join(to, ", "), Allowed: "want one; declare a second output for the other"}})
 		}
 		declared := slices.Sorted(maps.Keys(c.Features))
+		if len(r.Of) == 0 {
+			faults = append(faults, ConfigFault{Key: key + ".of", Fault: condition.Fault{Found: "nothing", Allowed: "want the features whose windows are put out, such as [user.views]"}})
+		}
 		for i, of := range r.Of {
 			at := fmt.Sprintf("%s.of[%d]", key, i)
 			if isBroken(of, broken) {

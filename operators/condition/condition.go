@@ -156,8 +156,10 @@ type node struct {
 	list   func(Vars) []string
 	fixed  bool // the same whatever the Vars
 
-	literals []string // texts that are written out
-	most     int      // bytes that are kept of its texts; 0: all
+	literals  []string // texts that are written out
+	ofTexts   bool     // some of a list's are texts
+	ofNumbers bool     // some are numbers
+	most      int      // bytes that are kept of its texts; 0: all
 }
 
 type compiler struct {
@@ -212,17 +214,20 @@ func fixedNumber(v float64) node {
 // array is a list of fixed texts or numbers, for "in".
 func (k *compiler) array(x *ast.ArrayNode) node {
 	texts := make([]string, 0, len(x.Nodes))
+	of := [2]bool{}
 	for _, n := range x.Nodes {
 		switch v := n.(type) {
 		case *ast.StringNode:
+			of[0] = true
 			texts = append(texts, v.Value)
 		case *ast.IntegerNode, *ast.FloatNode:
+			of[1] = true
 			texts = append(texts, numberText(k.node(n).number(nil)))
 		default:
 			return k.failf(n, "a list holds texts or numbers that are written out, such as [\"gold\", \"silver\"]", "", "%q in a list", n.String())
 		}
 	}
-	return node{kind: List, fixed: true, literals: texts, list: func(Vars) []string { return texts }}
+	return node{kind: List, fixed: true, literals: texts, ofTexts: of[0], ofNumbers: of[1], list: func(Vars) []string { return texts }}
 }
 
 // name resolves a.b.c, and a["b"].

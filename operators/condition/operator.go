@@ -133,6 +133,9 @@ func (k *compiler) membership(x *ast.BinaryNode, a, b node) node {
 	if b.kind != List {
 		return k.failf(x.Right, "want a list, such as [\"gold\", \"silver\"], or a feature that is one", "", "%q is %v", x.Right.String(), b.kind)
 	}
+	if a.kind == Text && b.ofNumbers || a.kind == Number && b.ofTexts {
+		return k.failf(x.Right, "look for a number among numbers, for a text among texts, which are in quotes", "", "%q looks for %v", x.String(), a.kind)
+	}
 	switch a.kind {
 	case Text, Loose:
 		return node{kind: Truth, truth: func(v Vars) bool { return slices.Contains(b.list(v), a.text(v)) }}
