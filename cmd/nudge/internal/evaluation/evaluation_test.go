@@ -3,10 +3,12 @@ package evaluation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,6 +133,26 @@ func TestRank(t *testing.T) {
 	}{{1, nothing, 1}, {2, nothing, 3}, {3, out, 2}, {1, out, missed}, {4, nothing, missed}, {5, nothing, missed}} {
 		if got := rank(found, x.target, x.out); got != x.want {
 			t.Errorf("rank of %d: %d, want %d", x.target, got, x.want)
+		}
+	}
+}
+
+// Popularity is a count: what was met as often scores the same, whenever that was, and the first are those of all.
+func TestPopularityIsACount(t *testing.T) {
+	m, _ := Make("popularity")
+	want := map[models.Item]float32{}
+	at := int64(1_700_000_000_000)
+	for n := range 20_000 {
+		i := models.Item(n * n % 7919 % 401)
+		at += 3600_000
+		want[i]++
+		m.Learn(&Interaction{Item: i, TimeMS: at, Weight: 1, Counts: true}, nil)
+	}
+	counts := slices.Sorted(maps.Values(want))
+	slices.Reverse(counts)
+	for k, c := range m.Rank(&models.Query{}) {
+		if c.Score != want[c.Item] || c.Score != counts[k] {
+			t.Fatalf("place %d: item %d with %v, was met %v times; the count of that place is %v", k, c.Item, c.Score, want[c.Item], counts[k])
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 var makers = map[string]func() Recommender{
 	"random":     func() Recommender { return &random{} },
 	"last-item":  func() Recommender { return &lastItem{} },
-	"popularity": func() Recommender { return &trending{m: models.NewTrending(100*365*day, kept)} },
+	"popularity": func() Recommender { return &popularity{counts: map[models.Item]float32{}} },
 	"trending":   func() Recommender { return &trending{m: models.NewTrending(3*day, kept)} },
 	"co-occurrence": func() Recommender {
 		return &together{m: models.NewCoOccurrence(models.DefaultCoOccurrence(14 * day)), s: models.NewScratch()}
@@ -84,6 +84,41 @@ func (l *lastItem) Rank(q *models.Query) []models.Candidate {
 		l.out = append(l.out, models.Candidate{Item: i, Score: 1 / float32(len(l.out)+1)})
 	}
 	return l.out
+}
+
+// popularity shows what was met most, counted, whenever that was: of two that were met as often neither stands before the other.
+type popularity struct {
+	counts map[models.Item]float32
+	top    []models.Candidate // the first of all, best first
+	out    []models.Candidate
+}
+
+func (p *popularity) Learn(x *Interaction, _ *models.Query) {
+	if !x.Counts {
+		return
+	}
+	p.counts[x.Item] += x.Weight
+	now := models.Candidate{Item: x.Item, Score: p.counts[x.Item]}
+	at := slices.IndexFunc(p.top, func(c models.Candidate) bool { return c.Item == x.Item })
+	switch {
+	case at >= 0:
+	case len(p.top) < kept:
+		at = len(p.top)
+		p.top = append(p.top, now)
+	case now.Score > p.top[kept-1].Score: // counts only grow: who is not among the first has not been passed since
+		at = kept - 1
+	default:
+		return
+	}
+	for ; at > 0 && p.top[at-1].Score < now.Score; at-- {
+		p.top[at] = p.top[at-1]
+	}
+	p.top[at] = now
+}
+
+func (p *popularity) Rank(*models.Query) []models.Candidate {
+	p.out = append(p.out[:0], p.top...) // the caller may turn it about
+	return p.out
 }
 
 type trending struct {
