@@ -38,7 +38,7 @@ is warm when its window has passed, or at once after nudge rebuild. It exits wit
 			if err != nil {
 				return err
 			}
-			changes, err := pipeline.Plan(old, now)
+			changes, err := pipeline.Plan(old.With(at.over), now.With(at.over))
 			if err != nil {
 				return err
 			}
@@ -71,11 +71,14 @@ func (c *cli) inForce(cmd *cobra.Command, config *pipeline.Config, at *place) (_
 }
 
 func (c *cli) printPlan(changes []operators.Change, asJSON, all bool) error {
-	refused := 0
+	refused, kept := 0, 0
 	shown := []operators.Change{}
 	for _, x := range changes {
 		if x.What == operators.PlanRefused {
 			refused++
+		}
+		if x.What == operators.PlanKept {
+			kept++
 		}
 		if all || x.What != operators.PlanKept {
 			shown = append(shown, x)
@@ -95,7 +98,7 @@ func (c *cli) printPlan(changes []operators.Change, asJSON, all bool) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.talk, "%d parts stay as they are\n", len(changes)-len(shown))
+		fmt.Fprintf(c.talk, "%d parts stay as they are\n", kept)
 	}
 	if refused > 0 {
 		return invalidError{errors.New("the state can't go on under this pipeline")}

@@ -150,7 +150,7 @@ func (r *rebuild) check() error {
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	changes, err := pipeline.Plan(old, r.config)
+	changes, err := pipeline.Plan(old.With(pipeline.Overrides{Dir: r.config.Dir}), r.config) // whose state is in the folder that is rebuilt
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@ func Plan(old, now *Config) ([]operators.Change, error) {
 	if old.Generation != now.Generation {
 		changes = append(changes, operators.Change{What: operators.PlanRefused, Key: "generation", Why: fmt.Sprintf("%q to %q: it begins with an empty folder", old.Generation, now.Generation)})
 	}
+	if old.Dir != now.Dir {
+		changes = append(changes, operators.Change{What: operators.PlanRefused, Key: "dir", Why: fmt.Sprintf("%q to %q: the state is in the one before; stop the node, move the folder and start it again, or give it its folder by --dir", old.Dir, now.Dir)})
+	}
 	inputs := []string{"clickstream", "reviews", "catalog"}
 	for i, in := range now.Topics() {
 		refuse("inputs."+inputs[i]+".topic", old.Topics()[i].Topic, in.Topic)
