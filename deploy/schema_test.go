@@ -149,5 +149,8 @@ func TestDecisionSchema(t *testing.T) {
 		if s.Validate(instance(t, []byte(strings.Replace(x[1], `"kind":"`, `"kin":"`, 1)))) == nil {
 			t.Error("a decision without its kind is taken")
 		}
+		if s.Validate(instance(t, []byte(strings.Replace(x[1], `"action":"show"`, `"action":"shown"`, 1)))) == nil {
+			t.Error("a decision with another action than there are is taken")
+		}
 	}
 }

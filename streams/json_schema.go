@@ -104,6 +104,7 @@ func (f form) schema() object {
 func DecisionSchema() ([]byte, error) {
 	s := structSchema(reflect.TypeFor[decisionWire]())
 	s["$schema"], s["title"] = "http://json-schema.org/draft-07/schema#", "nudge decision"
+	s["properties"].(object)["action"] = object{"enum": []string{ActionShow, ActionNone, ActionEnter, ActionLeave}}
 	s["required"] = []string{"v", "id", "kind", "name", "action", "time", "propensity", "cause"}
 	return json.MarshalIndent(s, "", "  ")
 }
