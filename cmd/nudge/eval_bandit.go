@@ -71,9 +71,7 @@ func (s *banditSums) row(model, data, protocol string) evaluation.Row {
 	regret, regretSD := meanSD(s.regrets)
 	row := evaluation.Row{Model: model, Data: data, Protocol: protocol, Events: s.choices, Targets: s.choices, CPU: s.cpu.Seconds(),
 		Metrics: map[string]float64{"reward": reward, "regret": regret}, SD: map[string]float64{"reward": rewardSD, "regret": regretSD}}
-	slices.Sort(s.chose)
-	at := func(p float64) float64 { return float64(s.chose[int(p*float64(len(s.chose)-1))].Nanoseconds()) / 1e3 }
-	row.AnswerUS.P50, row.AnswerUS.P90, row.AnswerUS.P99 = at(.5), at(.9), at(.99)
+	row.SetAnswers(s.chose)
 	row.LearnUS = float64(s.learning.Nanoseconds()) / 1e3 / float64(max(s.choices, 1))
 	return row
 }

@@ -62,7 +62,8 @@ the seeds, in percent. Of what changes after the learning days, a quarter of the
 on its first day, whatever the place, and how often it is seen, both over those of informed, else of the oracle (the medians); for each shopper whose taste
 turns, how many of their events pass until three lists in a row hold 80 % of the new taste's share of the best items (the median), the share of
 shoppers for whom it takes 15 at most, and the new taste's share of lists later on, over that of the best items. Last, what part of the gain over --against
-in the second half, of informed, else of the oracle, a policy has.`,
+in the second half, of informed, else of the oracle, a policy has. --json says, too, what CPU time a policy took, without the shop's: in all, for an
+event that it only learned (learn_us), and for one that it answered (answer_us).`,
 		Example: `  nudge eval worlds --world base --policy trending,viewed_together,next_item,informed,oracle --seeds 5
   nudge eval worlds --world seasons,turning --pipeline shop.yaml --policy trending,informed --days 30 --shoppers 2000
   nudge eval worlds --world base,null --pipeline shop.yaml --policy trending --days 30 --shoppers 1000`,
@@ -191,7 +192,9 @@ func (f *worldsFlags) play(world string, players []contestant) (results [][]clos
 				if err := shop.Validate(); err != nil {
 					return usageError{err}
 				}
-				r, err := closedloop.Play(shop, time.Duration(f.days)*24*time.Hour, p.make)
+				runtime.LockOSThread() // whose CPU time is that of the run, whatever runs beside it
+				defer runtime.UnlockOSThread()
+				r, err := closedloop.Play(shop, time.Duration(f.days)*24*time.Hour, threadTime, p.make)
 				results[k][seed] = r
 				return err
 			})
@@ -237,10 +240,18 @@ func (f *worldsFlags) rows(world string, players []contestant, results [][]close
 	}
 	for k, p := range players {
 		row := evaluation.Row{Model: p.name, Data: world, Protocol: "closed loop", Metrics: map[string]float64{}, SD: map[string]float64{}}
+		var learning time.Duration
+		var learned int64
+		var answers []time.Duration
 		for s := range results[k] {
 			row.Events += int(results[k][s].Events)
 			row.Targets += int(results[k][s].All.Slates)
+			took := &results[k][s].Took
+			row.CPU += took.All().Seconds()
+			learning, learned, answers = learning+took.Learning, learned+took.Learned, append(answers, took.Answers...)
 		}
+		row.LearnUS = float64(learning.Nanoseconds()) / 1e3 / float64(max(learned, 1))
+		row.SetAnswers(answers)
 		for _, m := range worldMetrics {
 			var own, more, parts []float64
 			for s := range results[k] {

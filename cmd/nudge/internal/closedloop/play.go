@@ -50,6 +50,32 @@ type Result struct {
 	Turned []int
 	// Late are the shares in all lists from their 15th event on.
 	Late Shares
+	Took Took
+}
+
+// Took is the time that the policy took, by the clock of the run: for events that it answered with a decision, and for those that it only learned.
+type Took struct {
+	Answers  []time.Duration
+	Learning time.Duration
+	Learned  int64
+}
+
+// All is what it took altogether.
+func (t *Took) All() time.Duration {
+	all := t.Learning
+	for _, x := range t.Answers {
+		all += x
+	}
+	return all
+}
+
+func (t *Took) note(took time.Duration, answered bool) {
+	if answered {
+		t.Answers = append(t.Answers, took)
+		return
+	}
+	t.Learning += took
+	t.Learned++
 }
 
 // Policy decides in the shop.
@@ -59,8 +85,8 @@ type Policy interface {
 	Close() error
 }
 
-// Play opens a shop with a policy for so long.
-func Play(shop simulate.Shop, span time.Duration, p func(*simulate.World) (Policy, error)) (res Result, err error) {
+// Play opens a shop with a policy for so long, and measures by a clock what the policy takes.
+func Play(shop simulate.Shop, span time.Duration, clock func() time.Duration, p func(*simulate.World) (Policy, error)) (res Result, err error) {
 	w, err := simulate.New(shop)
 	if err != nil {
 		return res, err
@@ -74,6 +100,7 @@ func Play(shop simulate.Shop, span time.Duration, p func(*simulate.World) (Polic
 	seen := newWatch(w, start, end)
 	decoder := streams.NewDecoder(streams.Native)
 	var e streams.Event
+	var made []*streams.Decision
 	for {
 		r, ok := w.Until(end)
 		if !ok {
@@ -89,11 +116,15 @@ func Play(shop simulate.Shop, span time.Duration, p func(*simulate.World) (Polic
 			res.Later.add(&e)
 		}
 		seen.happened(&e)
-		if err := policy.Feed(&r, &e, func(d *streams.Decision) {
+		made = made[:0]
+		from := clock()
+		if err := policy.Feed(&r, &e, func(d *streams.Decision) { made = append(made, d) }); err != nil {
+			return res, err
+		}
+		res.Took.note(clock()-from, len(made) > 0)
+		for _, d := range made {
 			seen.decided(d, r.TimeMS)
 			w.React(d, r.TimeMS)
-		}); err != nil {
-			return res, err
 		}
 	}
 }

@@ -35,9 +35,17 @@ func (fixed) Close() error { return nil }
 
 func play(t *testing.T, s simulate.Shop, days int, p func(*simulate.World) (Policy, error)) Result {
 	t.Helper()
-	r, err := Play(s, time.Duration(days)*24*time.Hour, p)
+	ticks := time.Duration(0)
+	clock := func() time.Duration { // between two looks at it the policy has taken one
+		ticks++
+		return ticks
+	}
+	r, err := Play(s, time.Duration(days)*24*time.Hour, clock, p)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := r.Took.Learned + int64(len(r.Took.Answers)); got != r.Events || r.Took.All() != time.Duration(got) {
+		t.Errorf("%d events were answered or learned in %d, of %d", got, r.Took.All(), r.Events)
 	}
 	return r
 }

@@ -86,12 +86,17 @@ func (t *Timed) Into(r *Row) {
 	cpu := t.cpu() - t.began
 	r.CPU, r.Events = cpu.Seconds(), t.Learned
 	r.LearnUS = float64(t.learning.Nanoseconds()) / 1e3 / float64(max(t.Learned, 1))
-	slices.Sort(t.answers)
+	r.SetAnswers(t.answers)
+}
+
+// SetAnswers sets how long answers took. It sorts them.
+func (r *Row) SetAnswers(all []time.Duration) {
+	slices.Sort(all)
 	at := func(p float64) float64 {
-		if len(t.answers) == 0 {
+		if len(all) == 0 {
 			return 0
 		}
-		return float64(t.answers[min(int(p*float64(len(t.answers))), len(t.answers)-1)].Nanoseconds()) / 1e3
+		return float64(all[min(int(p*float64(len(all))), len(all)-1)].Nanoseconds()) / 1e3
 	}
 	r.AnswerUS.P50, r.AnswerUS.P90, r.AnswerUS.P99 = at(.5), at(.9), at(.99)
 }
