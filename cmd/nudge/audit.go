@@ -107,19 +107,14 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 		},
 	}
 	app := config.App
-	if !f.noJournal && f.file == "" {
-		if err := rec.CheckJournal(); err != nil {
-			return err
-		}
+	if cfg.Journal, err = journalOf(rec, !f.noJournal && f.file == ""); err != nil {
+		return err
 	}
-	if rec.HasJournal() && !f.noJournal && f.file == "" {
+	if cfg.Journal != nil {
+		defer func() { err = errors.Join(err, cfg.Journal.Close()) }()
 		if rec.HasStart() {
 			return invalidf("the recording goes on from a backup: what came before it is not in the log. Hold what follows alone with --no-journal, or export from the beginning")
 		}
-		if cfg.Journal, err = rec.Journal(); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, cfg.Journal.Close()) }()
 		app = cfg.Journal.Header().App
 	}
 	compiled, _, err := compile(cfg.Setup, config)

@@ -154,21 +154,15 @@ func receive(ctx context.Context, stream *nats.Stream, appends *latency.Appends,
 
 // partOf decodes what follows the last "key": of a decision. Quotes within strings are escaped, so it can be nothing else.
 func partOf(decision []byte, key string, to any) error {
-	_, at, found := cutLast(decision, `"`+key+`":`)
-	if !found {
+	name := []byte(`"` + key + `":`)
+	at := bytes.LastIndex(decision, name)
+	if at < 0 {
 		return nil
 	}
-	if err := json.NewDecoder(bytes.NewReader(at)).Decode(to); err != nil {
+	if err := json.NewDecoder(bytes.NewReader(decision[at+len(name):])).Decode(to); err != nil {
 		return fmt.Errorf("%s of a decision: %w", key, err)
 	}
 	return nil
-}
-
-func cutLast(b []byte, sep string) (before, after []byte, found bool) {
-	if i := bytes.LastIndex(b, []byte(sep)); i >= 0 {
-		return b[:i], b[i+len(sep):], true
-	}
-	return b, nil, false
 }
 
 // drive runs nudge with some arguments in a process of its own, writes events at the rate while it works on them once it is ready, and returns the CPU time it

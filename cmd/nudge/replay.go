@@ -95,18 +95,13 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		Setup: replaySetup(rec, config), EpochEvents: config.Epoch.Events, Workers: f.workers, Flush: f.flush, Keep: f.over.Dir != "", Log: c.log.Named("replay"),
 	}
 	app := config.App
-	if !f.noJournal && f.file == "" {
-		if err := rec.CheckJournal(); err != nil {
-			return err
-		}
-	}
 	if rec.HasJournal() && f.file != "" && !f.noJournal {
 		fmt.Fprintln(c.talk, "a pipeline is given: epochs are cut anew, and the recorded journal is not used")
 	}
-	if rec.HasJournal() && !f.noJournal && f.file == "" {
-		if cfg.Journal, err = rec.Journal(); err != nil {
-			return err
-		}
+	if cfg.Journal, err = journalOf(rec, !f.noJournal && f.file == ""); err != nil {
+		return err
+	}
+	if cfg.Journal != nil {
 		defer func() { err = errors.Join(err, cfg.Journal.Close()) }()
 		app = cfg.Journal.Header().App
 	}
@@ -161,6 +156,17 @@ func (c *cli) replay(ctx context.Context, dir string, f *replayFlags) (err error
 		}
 	}
 	return s.write(f.summary)
+}
+
+// journalOf opens the journal of a recording that is to be followed; nil where there is none, or it is not.
+func journalOf(rec *recording.Recording, follow bool) (*state.Journal, error) {
+	if !follow {
+		return nil, nil
+	}
+	if err := rec.CheckJournal(); err != nil || !rec.HasJournal() {
+		return nil, err
+	}
+	return rec.Journal()
 }
 
 // replaySetup is the pipeline over the recorded topics.

@@ -31,10 +31,10 @@ type checkpointEnd struct {
 // Rows of a checkpoint are encoded where nobody waits: a few at a time while no record does, and between two epochs few of them for each record folded, so that
 // it ends on a node that is never idle. One that has a backlog has nobody who waits for milliseconds, and hands over more at a time; one that is overdue, all at once.
 const (
-	drainIdle       = 32
-	drainForRecords = 4       // records to a row
-	drainForRecord  = 4       // rows to a record of a backlog
-	drainOverdue    = 1 << 14 // mostBacklog is looked at between two
+	drainIdle     = 32
+	recordsPerRow = 4
+	rowsPerRecord = 4       // of a backlog
+	drainOverdue  = 1 << 14 // mostBacklog is looked at between two
 )
 
 // mostBacklog bounds the bytes that wait for the disk before encoding pauses. It lies well below what the store takes before
@@ -65,9 +65,9 @@ func (n *Node) tendCheckpoint(kill context.Context, records int) error {
 	switch {
 	case n.check.drained:
 	case n.waitingRecords() >= n.cfg.EpochEvents:
-		n.drain(kill, max(drainIdle, drainForRecord*records))
+		n.drain(kill, max(drainIdle, rowsPerRecord*records))
 	default:
-		n.drain(kill, max(drainIdle, records/drainForRecords))
+		n.drain(kill, max(drainIdle, records/recordsPerRow))
 	}
 	return nil
 }
