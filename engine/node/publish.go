@@ -173,7 +173,7 @@ func (o *outbox) step(ctx context.Context) error {
 	switch {
 	case len(o.erased) > 0:
 		return o.mark(ctx)
-	case !o.writing && (behind && age >= markEvery || age >= o.n.cfg.Lease/3):
+	case !o.writing && (behind && (age >= markEvery || len(o.waiting) == 0) || age >= o.n.cfg.Lease/3):
 		o.beginMark(ctx)
 	}
 	return nil
