@@ -25,6 +25,9 @@ import (
 	"nudge/streams/simulate"
 )
 
+// maxRate is more than any machine of today takes in; what is prepared for it must fit into memory.
+const maxRate = 1_000_000
+
 type benchFlags struct {
 	place
 	events     int64
@@ -134,8 +137,9 @@ func (c *cli) bench(ctx context.Context, f *benchFlags) (err error) {
 	if err := errors.Join(checkPartitions(f.partitions), f.shop.Validate()); err != nil {
 		return usageError{err}
 	}
-	if f.events < 0 || f.shop.EventsPerSecond < 0 || f.span < 0 || f.span == 0 && f.shop.EventsPerSecond > 0 {
-		return usagef("--events %d, --rate %v, --for %v: want no negative number, and time to measure a rate in", f.events, f.shop.EventsPerSecond, f.span)
+	if f.events < 0 || !(f.rate >= 0 && f.rate <= maxRate) || f.span < 0 || f.span == 0 && f.rate > 0 {
+		return usagef("--events %d, --rate %v, --for %v: want no negative number, at most %v events per second, and time to measure a rate in",
+			f.events, f.rate, f.span, maxRate)
 	}
 	ctx, _, stop := drainOnSignal(ctx, c.log)
 	defer stop()

@@ -90,7 +90,7 @@ func (c Config) withDefaults() Config {
 		c.Workers = 2
 	}
 	if c.OutboxBytes <= 0 {
-		c.OutboxBytes = 64 << 20
+		c.OutboxBytes = 24 << 20
 	}
 	if c.JournalBytes <= 0 {
 		c.JournalBytes = 1 << 30
