@@ -24,12 +24,16 @@ type Config struct {
 	Features     map[string]feature.Definition `yaml:"features" doc:"user.<name>, user_category.<name>, session.<name>, item.<name> or global.<name>, each with an aggregate"`
 	Predictions  map[string]Prediction         `yaml:"predictions" doc:"by name: the chance of an event within a time, prediction.<name> in conditions"`
 	Audiences    map[string]string             `yaml:"audiences" doc:"by name: a condition over what is known of a customer; audience.<name> in others"`
+	Traits       []string                      `yaml:"traits"`               // kept for the profile though no condition names them
 	Holdout      Decimal                       `yaml:"holdout" allow:"0..1"` // share of customers that never gets an offer
 	Ignore       map[string]IgnoreRule         `yaml:"ignore"`
 	Limits       Limits                        `yaml:"limits"`
 
 	Results map[string]Results `yaml:"-"` // closed windows: the section outputs.features
 }
+
+// MaxTraits is how many traits a pipeline may name in all, and how many are kept of a customer.
+const MaxTraits = 32
 
 // SetDefaults fills in what a pipeline need not say.
 func (c *Config) SetDefaults() {

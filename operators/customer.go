@@ -25,7 +25,7 @@ type Customer struct {
 	reviews         uint32
 	marks           []mark    // by decider ascending
 	consents        []consent // by purpose ascending
-	traits          []trait   // by name ascending: those that the pipeline asks for
+	traits          []trait   // by name ascending: those that the pipeline names
 	features        feature.Row
 	parts           *parts         // nil: nothing
 	sets            *ownSets       // of the features
@@ -108,7 +108,6 @@ const (
 	keptOrders   = 8
 	keptMarks    = 64
 	keptConsents = 16
-	keptTraits   = 32
 	maxText      = 64 // bytes of a trait or purpose that are kept
 )
 
@@ -409,7 +408,7 @@ func (c *Customer) setTrait(name, value string, atMS int64) {
 		return
 	}
 	c.traits = slices.Insert(grow(c.traits), i, t)
-	if len(c.traits) > keptTraits {
+	if len(c.traits) > MaxTraits {
 		c.traits = slices.DeleteFunc(c.traits, oldestOf(c.traits, func(x trait) int64 { return x.atMS }))
 	}
 }

@@ -108,7 +108,7 @@ func (c *Customer) flooded(r *ignoreRule, nowMS int64) bool {
 	return c.flood.n > r.moreThan
 }
 
-// hear takes in the traits that the pipeline asks for.
+// hear takes in the traits that the pipeline names.
 func (p *Program) hear(e *streams.Event, c *Customer, nowMS int64) {
 	if len(p.heard) == 0 {
 		return

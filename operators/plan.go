@@ -96,7 +96,7 @@ func Plan(old, now *Config) ([]Change, error) {
 	return changes, nil
 }
 
-// heardBy lists the traits that a pipeline keeps: those that it asks for.
+// heardBy lists the traits that a pipeline keeps: those that it names.
 func heardBy(c *Config) []string {
 	p, err := New(*c, nil)
 	if err != nil {

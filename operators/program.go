@@ -39,7 +39,7 @@ type Program struct {
 	predictions                  []*prediction
 	seenMS                       int64 // the least watermark as of the last epoch; 0 before the first
 	ignore                       []ignoreRule
-	heard                        []string // traits that the pipeline asks for, ascending
+	heard                        []string // traits that the pipeline names, ascending
 	featuresOnly                 bool     // nobody asks for carts, orders and what was looked at
 	learnsTogether, learnsTrends bool     // some recommender asks for them
 	learnsNext                   bool
@@ -123,9 +123,12 @@ func New(config Config, definition []byte) (*Program, error) {
 	p.nightly, p.looks = p.timed(), p.soon()
 	p.featuresOnly = len(p.deciders())+len(p.audiences)+len(p.predictions) == 0
 	p.remembers = p.remembersOrders()
-	p.heard = append(p.heard, p.traits...)
+	p.heard = append(append(p.heard, p.traits...), config.Traits...)
 	slices.Sort(p.heard)
 	p.heard = slices.Compact(p.heard)
+	if len(p.heard) > MaxTraits {
+		return nil, fmt.Errorf("operators: %d traits are named, of customers %d are kept: name fewer in conditions, ignore and traits", len(p.heard), MaxTraits)
+	}
 	for _, d := range p.moments() {
 		p.register(d)
 	}

@@ -56,6 +56,7 @@ func check(d *decoder, c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Deciders.Ignore)) {
 		k.ignore("ignore."+name, c.Deciders.Ignore[name])
 	}
+	k.traits(c.Deciders.Traits)
 	k.conditions(&c.Deciders)
 }
 
@@ -530,6 +531,21 @@ func (k checker) churn(key string, c operators.Churn) {
 
 // What an ignore rule may match on.
 var contextFields = []string{"context.channel", "context.locale", "context.page", "context.referrer", "context.campaign", "context.device", "context.source"}
+
+func (k checker) traits(names []string) {
+	for i, name := range names {
+		key := "traits[" + strconv.Itoa(i) + "]"
+		switch {
+		case name == "" || len(name) > 64:
+			k.report(key, strconv.Quote(name), "want the name of a trait as user.updated has it, at most 64 bytes", "")
+		case slices.Contains(names[:i], name):
+			k.report(key, strconv.Quote(name), "it is in the list already; remove one", "")
+		}
+	}
+	if len(names) > operators.MaxTraits {
+		k.report("traits", strconv.Itoa(len(names))+" traits", "allowed: "+strconv.Itoa(operators.MaxTraits)+", with those that conditions name", "")
+	}
+}
 
 func (k checker) ignore(key string, rule operators.IgnoreRule) {
 	for _, field := range slices.Sorted(maps.Keys(rule.Match)) {
