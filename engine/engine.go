@@ -434,7 +434,7 @@ func (e *Engine) collect(out *Output) {
 		}
 		if len(s.arena) > 0 {
 			out.arenas = append(out.arenas, s.arena)
-			s.arena = e.arena()
+			s.arena = e.arena(len(s.arena))
 		}
 		out.Erased = append(out.Erased, s.erased...)
 		out.Answered = append(out.Answered, s.answered...)
@@ -464,18 +464,19 @@ func (s *shard) fillProposals() {
 	}
 }
 
-func (e *Engine) arena() []byte {
+// arena is an empty one, with room for as many bytes as the one before it took where none is free.
+func (e *Engine) arena(bytes int) []byte {
 	if n := len(e.free); n > 0 {
 		a := e.free[n-1]
 		e.free = e.free[:n-1]
 		return a[:0]
 	}
-	return nil
+	return make([]byte, 0, bytes+bytes/8)
 }
 
 // Release gives the bytes of an output back when nobody reads its messages any more.
 func (e *Engine) Release(o *Output) {
-	if len(e.free) < 4*len(e.shards) {
+	if len(e.free) < 16*len(e.shards) {
 		e.free = append(e.free, o.arenas...)
 	}
 	o.Messages, o.Results, o.arenas = nil, nil, nil

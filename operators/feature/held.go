@@ -220,26 +220,38 @@ func (s *Set) column(r *Row, f *feature, t *tier, g *ring, i, from, to int) int6
 
 // sketchOf is a sketch over tiles [from, to), with what orders have of it. It may be the row's own bytes.
 func (s *Set) sketchOf(r *Row, f *feature, t *tier, g *ring, from, to int) []byte {
-	m := len(t.sketches)
-	var x []byte
-	lent := to == from+1
-	if to > from {
-		x = g.sketches[from*m+f.cols[0]]
+	var space [mostParts][]byte
+	parts := s.partsOf(space[:0], r, f, t, g, from, to)
+	if len(parts) == 0 {
+		return nil
 	}
-	for at := from + 1; at < to; at++ {
-		if at == from+1 {
+	x := parts[0]
+	for i, part := range parts[1:] {
+		if i == 0 {
 			x = slices.Clone(x)
 		}
-		x = f.sketch.merge(x, g.sketches[at*m+f.cols[0]])
+		x = f.sketch.merge(x, part)
 	}
-	held := t.sketches[f.cols[0]].held
+	return x
+}
+
+// partsOf appends what a sketch over tiles [from, to) is merged from, in the order of time: what the tiles have, then what orders have of it.
+// None of them is empty; all are the row's own bytes.
+func (s *Set) partsOf(parts [][]byte, r *Row, f *feature, t *tier, g *ring, from, to int) [][]byte {
+	m, col := len(t.sketches), f.cols[0]
+	for at := from; at < to; at++ {
+		if x := g.sketches[at*m+col]; len(x) > 0 {
+			parts = append(parts, x)
+		}
+	}
+	held := t.sketches[col].held
 	if held == 0 {
-		return x
+		return parts
 	}
 	h := &s.held[held-1]
 	since := int64(math.MinInt64) // what is older changes nothing
-	if last, is := f.sketch.(sequenceSketch); is {
-		since = last.since(x)
+	if last, is := f.sketch.(sequenceSketch); is && len(parts) > 0 {
+		since = last.since(parts[len(parts)-1])
 	}
 	for k := range r.orders {
 		p := &r.orders[k]
@@ -247,16 +259,12 @@ func (s *Set) sketchOf(r *Row, f *feature, t *tier, g *ring, from, to int) []byt
 			continue
 		}
 		own, has := h.own(p, held)
-		if !has {
+		if !has || len(own) == 0 {
 			continue
 		}
-		if at := s.find(t, g, p.atMS); at < from || at >= to {
-			continue
+		if at := s.find(t, g, p.atMS); at >= from && at < to {
+			parts = append(parts, own)
 		}
-		if lent {
-			x, lent = slices.Clone(x), false
-		}
-		x = h.merge(x, own)
 	}
-	return x
+	return parts
 }

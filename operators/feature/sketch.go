@@ -2,6 +2,7 @@ package feature
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -199,8 +200,8 @@ func (s sequenceSketch) add(b []byte, x sample) []byte {
 
 // compareElements orders two elements by time, then by text.
 func compareElements(a, b []byte) int {
-	if c := bytes.Compare(a[:8], b[:8]); c != 0 {
-		return c
+	if x, y := binary.BigEndian.Uint64(a), binary.BigEndian.Uint64(b); x != y {
+		return cmp.Compare(x, y)
 	}
 	return bytes.Compare(a[9:9+int(a[8])], b[9:9+int(b[8])])
 }

@@ -2,6 +2,7 @@ package feature
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 	"unsafe"
@@ -15,7 +16,11 @@ type View struct {
 	row   *Row
 	nowMS int64
 	at    []place // by tier
+	parts [][]byte
 }
+
+// mostParts is of how many parts the next element of a sequence is looked for in all of them, instead of merging them first.
+const mostParts = 10
 
 // place is which tiles of a tier are within a window of a size: [from, to).
 type place struct {
@@ -76,7 +81,9 @@ func (v *View) AppendJSON(b []byte, i int) (out []byte, known bool) {
 			}
 		case aggSketch:
 			if s, ok := f.sketch.(sequenceSketch); ok {
-				return s.appendJSON(b, v.set.sketchOf(v.row, f, t, g, from, to))
+				if v.parts = v.set.partsOf(v.parts[:0], v.row, f, t, g, from, to); len(v.parts) <= mostParts {
+					return s.appendJSON(b, v.parts)
+				}
 			}
 		}
 	}
@@ -106,13 +113,25 @@ func (v *Value) appendKnown(b []byte) (out []byte, known bool) {
 	return v.appendJSON(b), true
 }
 
-// appendJSON writes what value lists.
-func (s sequenceSketch) appendJSON(b, elements []byte) (out []byte, known bool) {
+// appendJSON writes what value lists of the merged parts, which it shortens.
+func (s sequenceSketch) appendJSON(b []byte, parts [][]byte) (out []byte, known bool) {
 	start := len(b)
-	for len(elements) > 0 {
+	for range s.k {
+		next := 0
+		for i := 1; i < len(parts); i++ {
+			if compareElements(parts[i], parts[next]) < 0 {
+				next = i
+			}
+		}
+		if len(parts) == 0 {
+			break
+		}
+		elements := parts[next]
 		n := 9 + int(elements[8])
 		text := elements[9:n]
-		elements = elements[n:]
+		if parts[next] = elements[n:]; len(elements) == n {
+			parts = slices.Delete(parts, next, next+1)
+		}
 		for len(text) > 0 && text[len(text)-1] >= utf8.RuneSelf && !utf8.Valid(text) { // cut within a rune
 			text = text[:len(text)-1]
 		}
