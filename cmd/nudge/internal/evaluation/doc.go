@@ -15,6 +15,8 @@ type Interaction struct {
 	Row    int // of its file
 	// NoTarget says that its type is not asked for.
 	NoTarget bool
+	// Untimed says that its time is not known, but only its place: it is of no day.
+	Untimed bool
 	// Counts says, of what is learned, that it is no repetition of what the customer has taught of the item that day: it counts for sums.
 	Counts bool
 	Weight float32

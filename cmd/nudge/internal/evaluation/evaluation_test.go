@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nudge/models"
 )
@@ -54,6 +55,9 @@ func TestFormats(t *testing.T) {
 		"telling time":      {Columns{}, "date,user,item,timestamp\nMonday,u1,i1,1\nMonday,u1,i2,2\nMonday,u2,i1,3\n"},
 		"no time":           {Columns{Time: NoTime}, "user,item,shelf\nu1,i1,top\nu1,i2,top\nu2,i1,top\n"},
 		"byte order marked": {Columns{}, "\ufeffuser,item\nu1,i1\nu1,i2\nu2,i1\n"},
+		"marked, no header": {Columns{}, "\ufeffu1,i1,1700000001\nu1,i2,1700000002\nu2,i1,1700000003\n"},
+		"comments":          {Columns{}, "\n% bip weighted\n# 3 2 2\nu1 i1 1 1700000001\nu1 i2 1 1700000002\nu2 i1 1 1700000003\n"},
+		"lines in quotes":   {Columns{}, "user,item,text,time\nu1,i1,\"fine, \"\"really\"\"\n\nso, u9,i9,i9,3\n\",1\nu1,i2,7\" disk,2\nu2,i1,\"a \"b\" c\",3\n"},
 	} {
 		r, err := read(t, x.columns, write(t, x.text))
 		if err != nil {
@@ -86,6 +90,12 @@ func TestFormats(t *testing.T) {
 		"which time":     {Columns{}, "user,item,shelf\nu1,i1,3\n", "1: which column holds the time? say so with --time COLUMN, or --time none if the file's order is that of time; the header has user, item, shelf"},
 		"time by looks":  {Columns{User: "1", Item: "2"}, "cust,prod,seen\nu1,i1,3\n", "the header has cust, prod, seen"},
 		"no item":        {Columns{}, "user,item\nu1,\n", "2: an empty customer or item"},
+		"an open quote":  {Columns{}, "user,item,text\nu1,i1,x\nu1,i2,\"x\nu2,i1,x\n", "which column holds the time?"},
+		"open, untimed":  {Columns{Time: NoTime}, "user,item,text\nu1,i1,x\nu1,i2,\"x\nu2,i1,x\n", "3: a quoted field begins here that does not end"},
+		"after comments": {Columns{}, "\n% x\nuser,item,time\nu1,i1,soon\n", `4: time "soon"`},
+		"objects":        {Columns{}, `{"user":"u1","item":"i1","time":1}` + "\n", "1: this is JSON: want CSV"},
+		"sessions":       {Columns{}, `[{"session": 1, "events": [{"aid": 5, "ts": 7}]}]` + "\n", "1: this is JSON: want CSV"},
+		"only comments":  {Columns{}, "# nothing\n\n", "the file is empty"},
 	} {
 		if _, err := read(t, x.columns, write(t, x.text)); err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%s: %v, want %q", name, err, x.want)
@@ -119,6 +129,83 @@ func TestColumnsTaken(t *testing.T) {
 	r, err := read(t, Columns{}, write(t, "user,item\nu1,i1\n"))
 	if err != nil || !strings.HasSuffix(r.Taken[0], ": user is user, item is item, time is the file's order, event is none") {
 		t.Errorf("two columns: %v, %v", r.Taken, err)
+	}
+}
+
+// A time is one in whatever unit it comes; of each file it is said from when to when it is.
+func TestTimes(t *testing.T) {
+	for text, want := range map[string]int64{
+		"1570000000": 1570000000000, "1570000000.5": 1570000000500, "1570000000123": 1570000000123, "1570000000123456": 1570000000123, "1570000000123456789": 1570000000123,
+		"0": 0, "-5": -5000, "-1570000000123456": -1570000000123, "2019-10-02T07:06:40Z": 1570000000000, "2019-10-02 07:06:40 UTC": 1570000000000, "2019-10-02 09:06:40+02:00": 1570000000000,
+		"2019-10-02T09:06:40+0200": 1570000000000, "2019-10-02T07:06": 1569999960000, "2019-10-02 07": 1569999600000, "10/2/2019 7:06": 1569999960000, "2019-10-02": 1569974400000,
+		"Wed Oct 02 07:06:40 +0000 2019": 1570000000000,
+	} {
+		if got, err := parseTime(text); got != want || err != nil {
+			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "soon", "NaN", "Inf", "1e300", "2019-13-01"} {
+		if got, err := parseTime(text); err == nil {
+			t.Errorf("%q: %d, want an error", text, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"user,item,time\nu1,i1,1570000000000000\nu1,i2,1570000001000000\n": "from 2019-10-02 07:06:40 to 2019-10-02 07:06:41",
+		"u1,i1,1570000000000000\nu1,i2,1570000001000000\n":                 "from 2019-10-02 07:06:40 to 2019-10-02 07:06:41",
+		"user,item,date\nu1,i1,2019-10-02\nu1,i2,2019-10-03\n":             "from 2019-10-02 00:00:00 to 2019-10-03 00:00:00, days without a time: within one the file's order is taken",
+		"user_id,item_id,time_stamp\nu1,i1,829\nu1,i2,1111\n":              "from 1970-01-01 00:13:49 to 1970-01-01 00:18:31, as seconds since 1970: a day of the models is 86,400 of them",
+		"u1 i1\nu1 i2\n": "",
+		"user,item,text,time\nu1,i1,\"a\nb\",1570000000\nu1,i2,c,1570000001\n": "1 lines go on within quotes from the line before; from 2019-10-02 07:06:40 to 2019-10-02 07:06:41",
+	} {
+		path := write(t, text)
+		r, err := read(t, Columns{}, path)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if got := strings.ReplaceAll(strings.Join(r.Notes, "; "), path+": ", ""); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// What is of no day is not bounded by one; of a day, who reads the figures learns how much was not heard.
+func TestNoTimeIsNoDay(t *testing.T) {
+	var text strings.Builder
+	for k := range 500 {
+		fmt.Fprintf(&text, "u1 i%d\n", k)
+	}
+	for _, x := range []struct {
+		text            string
+		learned, beyond int
+	}{{text.String(), 500, 0}, {strings.ReplaceAll(text.String(), "\n", " 1570000000\n"), models.DailyItems, 500 - models.DailyItems}} {
+		r, err := read(t, Columns{}, write(t, x.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, _ := r.Logs(1)
+		m := NewTimed(&lastItem{}, func() time.Duration { return 0 })
+		if _, err := TestThenLearn(t.Context(), m, log, r.Users(), Protocol{K: 20}); err != nil {
+			t.Fatal(err)
+		}
+		if m.Learned != x.learned || Beyond(log) != x.beyond {
+			t.Errorf("learned %d, beyond %d, want %d, %d", m.Learned, Beyond(log), x.learned, x.beyond)
+		}
+	}
+}
+
+// Who has met most of what is in demand is still shown the rest of it.
+func TestSameToEverybodyIsRankedFar(t *testing.T) {
+	for _, name := range []string{"popularity", "trending"} {
+		m, _ := Make(name)
+		for i := range 500 {
+			for n := range 500 - i {
+				m.Learn(&Interaction{User: n, Item: models.Item(i), TimeMS: 1_570_000_000_000, Weight: 1, Counts: true}, nil)
+			}
+		}
+		if got := rank(m.Rank(&models.Query{}), 310, func(i models.Item) bool { return i < 300 }); got != 11 {
+			t.Errorf("%s: the rank of 310 for who met 300 of 500 items: %d, want 11", name, got)
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ var makers = map[string]func() Recommender{
 	"random":     func() Recommender { return &random{} },
 	"last-item":  func() Recommender { return &lastItem{} },
 	"popularity": func() Recommender { return &popularity{counts: map[models.Item]float32{}} },
-	"trending":   func() Recommender { return &trending{m: models.NewTrending(3*day, kept)} },
+	"trending":   func() Recommender { return &trending{m: models.NewTrending(3*day, known)} },
 	"co-occurrence": func() Recommender {
 		return &together{m: models.NewCoOccurrence(models.DefaultCoOccurrence(14 * day)), s: models.NewScratch()}
 	},
@@ -39,6 +39,8 @@ func Make(name string) (Recommender, bool) {
 const (
 	day  = 24 * 3600_000 // in milliseconds
 	kept = 100           // candidates of a source
+	// known are the candidates of a source that says the same to everybody: of the first ones many a customer has met most.
+	known = 1000
 )
 
 func everything(models.Item) bool { return true }
@@ -102,11 +104,11 @@ func (p *popularity) Learn(x *Interaction, _ *models.Query) {
 	at := slices.IndexFunc(p.top, func(c models.Candidate) bool { return c.Item == x.Item })
 	switch {
 	case at >= 0:
-	case len(p.top) < kept:
+	case len(p.top) < known:
 		at = len(p.top)
 		p.top = append(p.top, now)
-	case now.Score > p.top[kept-1].Score: // counts only grow: who is not among the first has not been passed since
-		at = kept - 1
+	case now.Score > p.top[known-1].Score: // counts only grow: who is not among the first has not been passed since
+		at = known - 1
 	default:
 		return
 	}

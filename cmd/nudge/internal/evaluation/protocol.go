@@ -75,16 +75,16 @@ func byTime(log []Interaction) []Interaction {
 
 // test is one model under one protocol.
 type test struct {
-	ctx   context.Context
-	model Recommender
-	crowd *crowd
-	past  *history
-	lists *diverse // nil: as the model ranks
-	daily map[int]*daily
+	ctx    context.Context
+	model  Recommender
+	crowd  *crowd
+	past   *history
+	lists  *diverse // nil: as the model ranks
+	taught taught
 }
 
 func newTest(ctx context.Context, m Recommender, users int, p Protocol) *test {
-	t := &test{ctx: ctx, model: m, crowd: newCrowd(), past: newHistory(users), daily: map[int]*daily{}}
+	t := &test{ctx: ctx, model: m, crowd: newCrowd(), past: newHistory(users), taught: taught{}}
 	if p.Diversity > 0 {
 		t.lists = newDiverse(p.Diversity)
 	}
@@ -96,12 +96,7 @@ func (t *test) figures(k int) *Figures { return newFigures(k, t.crowd, t.lists) 
 // learn teaches what the customer may teach on that day, as in the stream.
 func (t *test) learn(x *Interaction, before *models.Query) {
 	t.crowd.add(x)
-	d := t.daily[x.User]
-	if d == nil {
-		d = &daily{}
-		t.daily[x.User] = d
-	}
-	if heard, counts := d.teach(x); heard {
+	if heard, counts := t.taught.teach(x); heard {
 		y := *x
 		y.Counts = counts
 		if t.lists != nil && counts {
@@ -115,6 +110,33 @@ func (t *test) learn(x *Interaction, before *models.Query) {
 type daily struct {
 	models.Daily
 	items map[models.Item]float32
+}
+
+// taught are the days of the customers.
+type taught map[int]*daily
+
+// teach says whether an interaction is heard, and counts; what is of no day is not bounded by one.
+func (t taught) teach(x *Interaction) (heard, counts bool) {
+	if x.Untimed {
+		return true, true
+	}
+	d := t[x.User]
+	if d == nil {
+		d = &daily{}
+		t[x.User] = d
+	}
+	return d.teach(x)
+}
+
+// Beyond is how many interactions of a log no model learns, as their customers have taught enough on that day.
+func Beyond(log []Interaction) (n int) {
+	t := taught{}
+	for _, x := range byTime(log) {
+		if heard, _ := t.teach(&x); !heard {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *daily) teach(x *Interaction) (heard, counts bool) {
@@ -286,7 +308,7 @@ func TestThenLearn(ctx context.Context, m Recommender, log []Interaction, users 
 		}
 		x := &log[i]
 		const hourMS = 3600_000
-		if at := x.TimeMS - x.TimeMS%hourMS; len(out.Hours) == 0 || out.Hours[len(out.Hours)-1].StartMS != at {
+		if at := x.TimeMS - (x.TimeMS%hourMS+hourMS)%hourMS; len(out.Hours) == 0 || out.Hours[len(out.Hours)-1].StartMS != at {
 			end()
 			out.Hours = append(out.Hours, Hour{StartMS: at})
 		}

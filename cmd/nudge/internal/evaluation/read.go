@@ -4,17 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -61,21 +58,35 @@ type Reader struct {
 	Passed  int      // lines passed over, for their event or rating
 	Headers []string // lines that were taken for headers by their looks alone
 	Taken   []string // of each file: which columns were taken for what
+	Notes   []string // of each file: what else was made of it
 
 	users  map[string]int
 	items  map[string]models.Item
 	byName []string // items' ids
 	logs   [][]Interaction
 	added  []Interaction // of the file that Add adds to
+	note   []string      // of the file that is read
+	types  map[string]bool
 }
 
 // NewReader returns a reader.
 func NewReader(c Columns) *Reader {
-	return &Reader{Columns: c, users: map[string]int{}, items: map[string]models.Item{}}
+	return &Reader{Columns: c, users: map[string]int{}, items: map[string]models.Item{}, types: map[string]bool{}}
 }
 
 // Users and Items are the numbers of them met so far.
 func (r *Reader) Users() int { return len(r.users) }
+
+// Unmet are the types of Columns.Events that no interaction had.
+func (r *Reader) Unmet() (types []string) {
+	for name := range r.Columns.Events {
+		if !r.types[name] {
+			types = append(types, name)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
 
 // Items is how many there are.
 func (r *Reader) Items() int { return len(r.items) }
@@ -92,6 +103,9 @@ func (r *Reader) Read(path string) error {
 		return fmt.Errorf("%s:%w", path, err)
 	}
 	r.Taken = append(r.Taken, path+": "+taken)
+	for _, note := range r.note {
+		r.Notes = append(r.Notes, path+": "+note)
+	}
 	r.logs = append(r.logs, log)
 	return nil
 }
@@ -118,37 +132,39 @@ type at struct{ user, item, time, event, rating int }
 
 // read reads a file, and says which columns it took for what.
 func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err error) {
-	first, err := peekLine(in)
+	before, first, err := firstLine(in)
+	one := before + 1
 	if err != nil {
-		return nil, "", fmt.Errorf("1: %w", err)
+		return nil, "", fmt.Errorf("%d: %w", one, err)
 	}
-	if strings.ContainsFunc(first, func(r rune) bool { return r < '\t' }) {
-		return nil, "", errors.New("1: this is no text: want CSV, TSV or columns separated by blanks, plain or gzip")
+	if err := table(first); err != nil {
+		return nil, "", fmt.Errorf("%d: %w", one, err)
 	}
-	split := splitter(first)
-	head := split(first)
+	sep := separator(first)
+	head := split(first, sep)
 	where, skip, err := r.find(head)
 	if err != nil {
-		return nil, "", fmt.Errorf("1: %w", err)
+		return nil, "", fmt.Errorf("%d: %w", one, err)
 	}
-	if !skip && where.looksLikeHeader(head, split(secondLine(in))) {
+	if !skip && where.looksLikeHeader(head, split(secondLine(in), sep)) {
 		skip = true
 		r.Headers = append(r.Headers, first)
 	}
 	if err := where.timed(head, &r.Columns, skip); err != nil {
-		return nil, "", fmt.Errorf("1: %w", err)
+		return nil, "", fmt.Errorf("%d: %w", one, err)
 	}
 	var wrong []error
-	next := lines(in, split)
-	for n := 1; ; n++ {
-		fields, err := next()
+	var when times
+	rows := newRowReader(in, sep, before)
+	for {
+		n, fields, err := rows.next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("%d: %w", n, err)
 		}
-		if n == 1 && skip || len(fields) == 0 {
+		if n == one && skip || len(fields) == 0 {
 			continue
 		}
 		x, ok, err := r.interaction(fields, where)
@@ -164,6 +180,9 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 		}
 		x.Row = len(out)
 		out = append(out, x)
+		if !x.Untimed {
+			when.add(x.TimeMS)
+		}
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, "", err
@@ -171,34 +190,8 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 	if len(out) == 0 {
 		return nil, "", errors.New("1: no interaction: is it the right file, and are --events or --at-least not too strict?")
 	}
+	r.note = slices.Concat(rows.notes(), when.notes())
 	return out, where.taken(head, skip), nil
-}
-
-func peekLine(in *bufio.Reader) (string, error) {
-	for n := 256; ; n *= 2 {
-		b, err := in.Peek(min(n, 1<<16))
-		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			b, err = b[:i], nil
-			return strings.TrimRight(string(b), "\r"), nil
-		}
-		if err == io.EOF && len(b) > 0 {
-			return string(b), nil
-		}
-		if err != nil {
-			return "", errors.New("the file is empty")
-		}
-		if n > 1<<16 {
-			return "", errors.New("the first line is longer than 64 KiB")
-		}
-	}
-}
-
-// secondLine is the second line of the input, "" where there is none within reach.
-func secondLine(in *bufio.Reader) string {
-	b, _ := in.Peek(1 << 16)
-	_, rest, _ := strings.Cut(string(b), "\n")
-	line, _, _ := strings.Cut(rest, "\n")
-	return strings.TrimRight(line, "\r")
 }
 
 // looksLikeHeader says whether the first of two lines can be no interaction like the second: its time is none, or it is without a digit where customer or item have one.
@@ -213,46 +206,6 @@ func (w *at) looksLikeHeader(first, second []string) bool {
 	}
 	digits := func(s string) bool { return strings.ContainsAny(s, "0123456789") }
 	return !slices.ContainsFunc(first, digits) && (digits(second[w.user]) || digits(second[w.item]))
-}
-
-// splitter sniffs the separator: a tab, else two colons, a comma, a semicolon or a bar, else blanks.
-func splitter(line string) func(string) []string {
-	if !utf8.ValidString(line) {
-		return strings.Fields
-	}
-	for _, sep := range []string{"\t", "::", ",", ";", "|"} {
-		if strings.Contains(line, sep) {
-			return func(s string) []string {
-				if len(sep) == 1 && sep != "\t" && strings.Contains(s, `"`) {
-					c := csv.NewReader(strings.NewReader(s))
-					c.Comma, c.LazyQuotes = rune(sep[0]), true
-					if fields, err := c.Read(); err == nil {
-						return fields
-					}
-				}
-				return strings.Split(s, sep)
-			}
-		}
-	}
-	return strings.Fields
-}
-
-func lines(in *bufio.Reader, split func(string) []string) func() ([]string, error) {
-	scan := bufio.NewScanner(in)
-	scan.Buffer(nil, 1<<20)
-	return func() ([]string, error) {
-		if !scan.Scan() {
-			if scan.Err() != nil {
-				return nil, scan.Err()
-			}
-			return nil, io.EOF
-		}
-		line := strings.TrimRight(scan.Text(), "\r")
-		if strings.TrimSpace(line) == "" {
-			return nil, nil
-		}
-		return split(line), nil
-	}
 }
 
 // find looks the columns up in the first line, and says whether that is a header.
@@ -392,10 +345,15 @@ func (w *at) byPlace(first []string, c *Columns) {
 	}
 }
 
-// looksLikeTime says whether a field is a date, or a number of seconds or milliseconds between 1990 and 2100.
+// looksLikeTime says whether a field is a date, or a number of seconds between 1990 and 2100 or of parts of them.
 func looksLikeTime(s string) bool {
 	if x, err := strconv.ParseFloat(s, 64); err == nil {
-		return x > 631e6 && x < 4.1e9 || x > 631e9 && x < 4.1e12
+		for _, unit := range []float64{1, 1e3, 1e6, 1e9} {
+			if x > 631e6*unit && x < 4.1e9*unit {
+				return true
+			}
+		}
+		return false
 	}
 	_, err := parseDate(s)
 	return err == nil
@@ -412,6 +370,7 @@ func (r *Reader) interaction(fields []string, w at) (x Interaction, ok bool, err
 			return x, false, nil
 		}
 		x.Weight = float32(weight)
+		r.types[fields[w.event]] = true
 		x.NoTarget = len(r.Columns.Targets) > 0 && !slices.Contains(r.Columns.Targets, fields[w.event])
 	}
 	if w.rating >= 0 {
@@ -427,6 +386,8 @@ func (r *Reader) interaction(fields []string, w at) (x Interaction, ok bool, err
 		if x.TimeMS, err = parseTime(fields[w.time]); err != nil {
 			return x, false, err
 		}
+	} else {
+		x.Untimed = true
 	}
 	if x.User, x.Item, err = r.number(fields[w.user], fields[w.item]); err != nil {
 		return x, false, err
@@ -461,6 +422,7 @@ func (r *Reader) Add(user, item, event string, timeMS int64, weight float64) err
 	if err != nil {
 		return err
 	}
+	r.types[event] = true
 	r.added = append(r.added, Interaction{User: u, Item: i, TimeMS: timeMS, Row: len(r.added), Weight: float32(weight),
 		NoTarget: len(r.Columns.Targets) > 0 && !slices.Contains(r.Columns.Targets, event)})
 	return nil
@@ -474,20 +436,6 @@ func (r *Reader) EndFile(name string) error {
 	r.logs = append(r.logs, r.added)
 	r.added = nil
 	return nil
-}
-
-// parseTime reads seconds or milliseconds since 1970, or RFC 3339 and its relatives.
-func parseTime(s string) (ms int64, err error) {
-	if x, err := strconv.ParseFloat(s, 64); err == nil {
-		switch {
-		case math.IsNaN(x) || math.Abs(x) > 1e17:
-			return 0, fmt.Errorf("time %q is out of range", s)
-		case math.Abs(x) > 1e11:
-			return int64(x), nil
-		}
-		return int64(math.Round(x * 1000)), nil
-	}
-	return parseDate(s)
 }
 
 // Order gives the items the numbers of their place in the order of a seeded hash of their ids, in all that was read.
