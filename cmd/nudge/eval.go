@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nudge/cmd/nudge/internal/evaluation"
+	"nudge/models"
 )
 
 func (c *cli) evalCommand() *cobra.Command {
@@ -72,8 +73,8 @@ Protocols:
   sessions        learn --train, then ask for every next item of --test from what came before it in its session (of a log, the events' session). --reading A: all items are
                   candidates; B: all but the last one; C: those not in the session. --learn on: the test's clicks are learned too, after they are asked for.
   leave-one-out   ask for every customer's last item; the one before is learned with --learn-validation. What the customer has met is not ranked.
-  prequential     in the order of time, ask for each item, then learn it. The figures are of the second half of the log, of items that the customer
-                  had not met; those that it had are counted apart. Each model is held against the source that was best in the first half.
+  prequential     in the order of time, ask for each item that somebody met before, of customers who did something before, then learn it. Figures are of both halves of
+                  the log, of items that the customer had not met; those that it had are counted apart. Each model is held against the source that was best in the first half.
 
 Figures: HR, MRR and NDCG at k with their standard deviation over bootstraps of customers or sessions; coverage (share of the catalogue among the
 first k of any list), evenness (how many items, shown equally often, would be as varied as all lists together: 2^entropy, as a share of the catalogue),
@@ -99,7 +100,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	flags.StringSliceVar(&f.test, "test", nil, "interactions to ask for, for sessions")
 	flags.StringVar(&f.columns.User, "user", "", "column of the customer or session: its name, or its number from 1")
 	flags.StringVar(&f.columns.Item, "item", "", "column of the item")
-	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds or milliseconds since 1970, or a date; none for the file's order")
+	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds since 1970 or parts of them down to nanoseconds, or a date; none for the file's order")
 	flags.StringVar(&f.columns.Event, "event", "", "column of the event's type")
 	flags.StringSliceVar(&f.events, "events", nil, "weights of event types, TYPE=WEIGHT; others are passed over")
 	flags.StringSliceVar(&f.columns.Targets, "targets", nil, "event types that are asked for; all by default")
@@ -176,6 +177,12 @@ func (f *nextItemFlags) check(given func(flag string) bool) error {
 		}
 		f.columns.Events[name] = w
 	}
+	if given("event") && f.columns.Events == nil {
+		return usage("--event %s goes with --events: which types are read, and what each weighs", f.columns.Event)
+	}
+	if given("rating") && !given("at-least") {
+		return usage("--rating %s goes with --at-least: ratings below are passed over, and weigh nothing else", f.columns.Rating)
+	}
 	if len(f.columns.Targets) > 0 && f.columns.Events == nil {
 		return usage("--targets goes with --events")
 	}
@@ -211,6 +218,12 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(fla
 	for _, line := range reader.Taken {
 		fmt.Fprintln(c.talk, line)
 	}
+	for _, line := range reader.Notes {
+		fmt.Fprintln(c.talk, line)
+	}
+	for _, name := range reader.Unmet() {
+		fmt.Fprintf(c.talk, "no interaction is of the type %q that --events names\n", name)
+	}
 	for _, line := range reader.Headers {
 		fmt.Fprintf(c.talk, "%s: taken for a header\n", line)
 	}
@@ -220,6 +233,9 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(fla
 		fmt.Fprintf(c.talk, "%d interactions passed over, of other event types or lower ratings\n", reader.Passed)
 	}
 	fmt.Fprintf(c.talk, "%d interactions of %d customers or sessions with %d items\n", len(log)+len(test), reader.Users(), reader.Items())
+	if n := evaluation.Beyond(log); n > 0 {
+		fmt.Fprintf(c.talk, "%d of them are beyond the %d that one customer teaches on a day: asked for, and learned by no model\n", n, models.DailyItems)
+	}
 	var rows []evaluation.Row
 	runs := &prequentialRuns{}
 	for _, name := range f.models {
@@ -334,7 +350,7 @@ func (f *nextItemFlags) evaluate(ctx context.Context, name string, log, test []e
 			add("prequential, second half, repeats", figures.Repeats)
 		}
 	}
-	if len(rows) == 0 || rows[0].Targets == 0 {
+	if !slices.ContainsFunc(rows, func(r evaluation.Row) bool { return r.Targets > 0 }) {
 		return rows, invalidError{errors.New("nothing to ask for: no customer or session has two items")}
 	}
 	return rows, nil
