@@ -2,6 +2,7 @@ package operators
 
 import (
 	"math"
+	"slices"
 
 	"nudge/engine"
 	"nudge/models"
@@ -70,6 +71,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		Items: d.Items[:0], Reasons: d.Reasons[:0], Features: d.Features[:0], Logged: d.Logged[:0], Warming: d.Warming[:0], Model: streams.ModelVersion{Name: r.Candidates[0], Version: p.version},
 	}
 	r.recall(p, c, s)
+	history := len(s.history)
 	switch {
 	case t.Stale(d.ExpiresMS):
 		withhold(d, streams.Reason{Code: streams.ReasonStale})
@@ -79,8 +81,20 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		withhold(d, streams.Reason{Code: streams.ReasonPaused, With: GroupRecommendations})
 	default:
 		s.left = [leftCauses]int{}
-		r.fill(p, c, s, &asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size, event: t.Event,
-			id: t.Customer, anonymous: t.Anonymous, turn: t, left: &s.left})
+		a := asked{page: pageOf(t.Event), key: customerKey(t.CustomerHash()), nowMS: t.NowMS, size: r.Size, event: t.Event,
+			id: t.Customer, anonymous: t.Anonymous, turn: t, left: &s.left}
+		recent := c.recent
+		if e := t.Event; e != nil && e.Type == streams.DecisionRequested && len(e.Lines) > 0 {
+			// What is on the page speaks here as what was looked at does, though to ask is no doing of the customer: it stays with this list.
+			c.recent = slices.Clone(recent)
+			for k := range e.Lines {
+				a.lookAt(p, c, e.Lines[k].ID, len(e.Lines)-1-k)
+				a.pages = append(a.pages, a.page)
+			}
+			r.recall(p, c, s)
+		}
+		r.fill(p, c, s, &a)
+		c.recent = recent
 		if len(d.Items) == 0 {
 			cause := mainCause(&s.left)
 			if cause == "" && !r.Always {
@@ -97,7 +111,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 		m.n++
 	}
 	d.Features = append(d.Features,
-		streams.Feature{Name: "history", Value: float64(len(s.history))},
+		streams.Feature{Name: "history", Value: float64(history)},
 		streams.Feature{Name: "idle_s", Value: float64(s.idleMS / 1000)},
 		streams.Feature{Name: "purchases", Value: float64(c.purchases.Count)})
 	r.log(p, t, c, s, d)
@@ -120,8 +134,9 @@ func (r *recommender) recall(p *Program, c *Customer, s *scratch) {
 
 // asked is what a list is asked for.
 type asked struct {
-	page  uint64 // hash of the item on the page, 0 for none
-	key   uint64 // of the customer
+	page  uint64   // hash of the item on the page, 0 for none
+	pages []uint64 // of all of them, where a request names several
+	key   uint64   // of the customer
 	nowMS int64
 	size  int
 	keep  func(i models.Item) bool // beside the rules of all lists; nil: all
@@ -131,6 +146,12 @@ type asked struct {
 	id        string
 	anonymous bool
 	turn      *engine.Turn // whose chance explores; nil: nothing is left to chance
+}
+
+// lookAt puts an item of a request before all that the customer looked at but for so many others of the request; the last one is on the page.
+func (a *asked) lookAt(p *Program, c *Customer, id string, others int) {
+	a.page = hashItem(id)
+	c.recent = meet(c.recent, seen{hash: a.page, atMS: a.nowMS - int64(others), item: models.NoItem}, max(p.config.Limits.History, 1))
 }
 
 // Why candidates are left out.
@@ -187,6 +208,9 @@ func (a *asked) out(p *Program, r *recommender, c *Customer, s *scratch, i model
 	hash := p.catalog.hashes[i.Row()]
 	if cause, out = c.unwanted(hash, a.page); out {
 		return cause, true
+	}
+	if slices.Contains(a.pages, hash) {
+		return leftPage, true
 	}
 	if source != fromAgain && p.hasEnough(c, i, hash, a.nowMS-r.boughtMS) {
 		return leftBought, true

@@ -126,8 +126,7 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 	}
 	items := q.looked()
 	for k, id := range items {
-		a.page = hashItem(id)
-		c.recent = meet(c.recent, seen{hash: a.page, atMS: nowMS - int64(len(items)-1-k), item: models.NoItem}, max(p.config.Limits.History, 1))
+		a.lookAt(p, c, id, len(items)-1-k)
 	}
 	for _, id := range q.Cart {
 		c.put(cartLine{hash: hashItem(id), atMS: nowMS, quantity: 1}, p.config.Limits.Cart)
