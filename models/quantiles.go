@@ -7,8 +7,8 @@ import (
 )
 
 // Quantiles are counts in buckets whose bounds grow by a constant factor (DDSketch: Masson, Rim, Lee 2019), so that a quantile is within 1 % of
-// the value that it stands for. Values are int64 and at least 0; smaller ones count as 0. It lives in its bytes: pairs of uvarints, the step to the
-// bucket from the one before and its count. Bucket 0 holds the zeros. Beyond 512 buckets the lowest are put together; the
+// the value that it stands for. Bucket 0 holds the zeros; the buckets below it mirror those above, for values below 0. It lives in its bytes: pairs of
+// uvarints, the step to the bucket from the one before, or from 0 modulo 2^64, and its count. Beyond 512 buckets the lowest are put together; the
 // result is the same in whatever order values and sketches were added.
 const (
 	quantileGrowth  = 1.02020202020202 // (1 + 0.01) / (1 - 0.01)
@@ -17,16 +17,22 @@ const (
 
 var quantileLog = Log(quantileGrowth)
 
-func quantileBucket(x int64) uint64 {
-	if x <= 0 {
+func quantileBucket(x int64) int64 {
+	switch {
+	case x < 0:
+		return -quantileBucket(-max(x, -math.MaxInt64))
+	case x == 0:
 		return 0
 	}
-	return uint64(math.Ceil(Log(float64(x))/quantileLog)) + 1
+	return int64(math.Ceil(Log(float64(x))/quantileLog)) + 1
 }
 
 // quantileMiddle is the value that is within 1 % of all in a bucket.
-func quantileMiddle(bucket uint64) float64 {
-	if bucket == 0 {
+func quantileMiddle(bucket int64) float64 {
+	switch {
+	case bucket < 0:
+		return -quantileMiddle(-bucket)
+	case bucket == 0:
 		return 0
 	}
 	upper := Exp(float64(float64(bucket-1) * quantileLog))
@@ -36,16 +42,17 @@ func quantileMiddle(bucket uint64) float64 {
 // QuantilesAdd adds a value and returns the new bytes.
 func QuantilesAdd(b []byte, x int64) []byte {
 	var one [binary.MaxVarintLen64 + 1]byte
-	n := binary.PutUvarint(one[:], quantileBucket(x))
+	n := binary.PutUvarint(one[:], uint64(quantileBucket(x)))
 	one[n] = 1
 	return QuantilesMerge(b, one[:n+1])
 }
 
 // pairs reads the buckets of a sketch one by one.
 type pairs struct {
-	b             []byte
-	bucket, count uint64
-	ok            bool
+	b      []byte
+	bucket int64
+	count  uint64
+	ok     bool
 }
 
 func (p *pairs) next() {
@@ -55,7 +62,7 @@ func (p *pairs) next() {
 	step, n := binary.Uvarint(p.b)
 	count, m := binary.Uvarint(p.b[n:])
 	p.b = p.b[n+m:]
-	p.bucket += step
+	p.bucket += int64(step)
 	p.count = count
 }
 
@@ -64,7 +71,8 @@ func QuantilesMerge(into, from []byte) []byte {
 	if len(from) == 0 {
 		return into
 	}
-	var bucket, count [2 * quantileBuckets]uint64
+	var bucket [2 * quantileBuckets]int64
+	var count [2 * quantileBuckets]uint64
 	n := 0
 	x, y := pairs{b: into}, pairs{b: from}
 	x.next()
@@ -89,9 +97,9 @@ func QuantilesMerge(into, from []byte) []byte {
 		count[first] += count[i]
 	}
 	out := make([]byte, 0, len(into)+len(from))
-	before := uint64(0)
+	before := int64(0)
 	for i := first; i < n; i++ {
-		out = binary.AppendUvarint(out, bucket[i]-before)
+		out = binary.AppendUvarint(out, uint64(bucket[i]-before))
 		out = binary.AppendUvarint(out, count[i])
 		before = bucket[i]
 	}
@@ -124,7 +132,7 @@ func QuantilesCheck(b []byte) error {
 	n := 0
 	for first := true; len(b) > 0; first = false {
 		step, k := binary.Uvarint(b)
-		if k <= 0 || !first && step == 0 || step > 4096 {
+		if k <= 0 || first && (int64(step) < -4096 || int64(step) > 4096) || !first && (step == 0 || step > 8192) {
 			return errors.New("models: the buckets of quantiles are out of order")
 		}
 		count, m := binary.Uvarint(b[k:])

@@ -21,6 +21,7 @@ var sketches = []struct {
 }{
 	{"HyperLogLog", func(b []byte, x int64) []byte { return models.HLLAdd(b, xxhash.Sum64String(fmt.Sprint(x))) }, models.HLLMerge, models.HLLCheck},
 	{"Quantiles", models.QuantilesAdd, models.QuantilesMerge, models.QuantilesCheck},
+	{"Quantiles below 0, too", func(b []byte, x int64) []byte { return models.QuantilesAdd(b, (x-1500)*(x-1500)*(x-1500)) }, models.QuantilesMerge, models.QuantilesCheck},
 	{"TopK", func(b []byte, x int64) []byte { return models.TopKAdd(b, occurrence(int(x)), fmt.Sprint("t", x%150)) }, models.TopKMerge, models.TopKCheck},
 	{"TopK of few", func(b []byte, x int64) []byte { return models.TopKAdd(b, occurrence(int(x)), fmt.Sprint("t", x%50)) }, models.TopKMerge, models.TopKCheck},
 	{"Decayed", func(b []byte, x int64) []byte { return models.DecayedAdd(b, x%1000+1, x*50, 60_000) }, models.DecayedMerge, models.DecayedCheck},
@@ -70,19 +71,26 @@ func TestSketchErrors(t *testing.T) {
 			t.Errorf("%d distinct values are estimated as %v", n, got)
 		}
 	}
-	var q []byte
-	var values []int64
-	for i := range int64(5000) {
-		x := i * i % 1_000_003
-		values = append(values, x)
-		q = models.QuantilesAdd(q, x)
-	}
-	slices.Sort(values)
-	for _, p := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1} {
-		want := float64(values[max(0, int(math.Ceil(p*float64(len(values))))-1)])
-		if got := models.QuantilesValue(q, p); math.Abs(got-want) > 0.0101*want {
-			t.Errorf("the %v-quantile is %v, want %v within 1 %%", p, got, want)
+	for _, from := range []int64{0, 300_000, 2_000_000} {
+		var q []byte
+		var values []int64
+		for i := range int64(5000) {
+			x := i*i%1_000_003 - from
+			values = append(values, x)
+			q = models.QuantilesAdd(q, x)
 		}
+		slices.Sort(values)
+		for _, p := range []float64{0, 0.01, 0.3, 0.5, 0.9, 0.99, 1} {
+			want := float64(values[max(0, int(math.Ceil(p*float64(len(values))))-1)])
+			if got := models.QuantilesValue(q, p); math.Abs(got-want) > 0.0101*math.Abs(want) {
+				t.Errorf("from %d on the %v-quantile is %v, want %v within 1 %%", -from, p, got, want)
+			}
+		}
+	}
+	var least []byte
+	least = models.QuantilesAdd(models.QuantilesAdd(least, math.MinInt64), math.MaxInt64)
+	if low, high := models.QuantilesValue(least, 0), models.QuantilesValue(least, 1); math.Abs(low+high) > 1 || math.Abs(high-math.MaxInt64) > 0.0101*math.MaxInt64 || models.QuantilesCheck(least) != nil {
+		t.Errorf("the least and the greatest number there are come back as %v and %v", low, high)
 	}
 	var top []byte
 	for i := range 60 {

@@ -117,28 +117,39 @@ type aggregation struct {
 
 // of returns the source of event types or, with field, of fields.
 func (a *aggregation) of(field bool, names ...string) int {
-	s, err := parseSource(names, field, a.d.If)
-	if err != nil {
-		if a.fault == nil {
-			var f *Fault
-			errors.As(err, &f)
-			if f.Key == "" {
-				f.Key = a.key
-			}
-			a.fault = f
-		}
-		return 0
+	if s := a.parse(field, names); s != nil {
+		return a.c.source(s)
 	}
-	return a.c.source(s)
+	return 0
+}
+
+// parse is of before the set knows the source; nil if it is at fault.
+func (a *aggregation) parse(field bool, names []string) *source {
+	s, err := parseSource(names, field, a.d.If)
+	if err == nil {
+		return s
+	}
+	if a.fault == nil {
+		var f *Fault
+		errors.As(err, &f)
+		if f.Key == "" {
+			f.Key = a.key
+		}
+		a.fault = f
+	}
+	return nil
 }
 
 // numbers is of for a field that has numbers.
 func (a *aggregation) numbers(name string) int {
-	i := a.of(true, name)
-	if a.fault == nil && !a.c.set.sources[i].isNumber() {
+	s := a.parse(true, []string{name})
+	if s == nil {
+		return 0
+	}
+	if !s.takeNumbers() && a.fault == nil {
 		a.fault = &Fault{Key: a.key, Found: strconv.Quote(name), Allowed: "want a field that is a number: price, quantity, position, value or props.<name>"}
 	}
-	return i
+	return a.c.source(s)
 }
 
 // cells sets the feature's columns.

@@ -166,7 +166,7 @@ func (x *source) each(o *Observation, f func(n int64, l *streams.Line)) {
 			return true
 		}
 		n, ok := numberOf(x.field, x.prop, o, l)
-		if !ok && (x.field.number != nil || textOf(x.field, x.prop, o, l) == "") {
+		if !ok && (x.numeric || x.field.number != nil || textOf(x.field, x.prop, o, l) == "") {
 			return false
 		}
 		f(n, l)
@@ -181,8 +181,8 @@ func (x *source) each(o *Observation, f func(n int64, l *streams.Line)) {
 		return
 	}
 	for i := range e.Lines {
-		if one(&e.Lines[i]) && x.field == nil {
-			return // an event is counted once, whatever the number of its lines that pass
+		if one(&e.Lines[i]) && (x.field == nil || !x.field.ofLine) {
+			return // an event is counted once, and has its value once, whatever the number of its lines that pass
 		}
 	}
 }

@@ -20,6 +20,7 @@ type source struct {
 	custom  []string // names of custom types
 	field   *field   // nil: the event itself
 	prop    string   // of props.<name>
+	numeric bool     // of a prop: values that are no numbers do not count
 	filter  []term
 }
 
@@ -174,8 +175,14 @@ func (s *source) matches(e *streams.Event) bool {
 	return e.Type == streams.Custom && slices.Contains(s.custom, e.Name)
 }
 
-// isNumber says whether the source has numbers; a prop may.
-func (s *source) isNumber() bool { return s.field == &propField || s.field.number != nil }
+// takeNumbers has the source take numbers alone, and says whether it has any. A prop may have both, and is another source where its texts count.
+func (s *source) takeNumbers() bool {
+	if s.field == &propField && !s.numeric {
+		s.numeric = true
+		s.key += " number"
+	}
+	return s.field == &propField || s.field.number != nil
+}
 
 func numberOf(f *field, prop string, o *Observation, l *streams.Line) (int64, bool) {
 	if f == &propField {
