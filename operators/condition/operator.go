@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -136,16 +137,31 @@ func (k *compiler) membership(x *ast.BinaryNode, a, b node) node {
 	if a.kind == Text && b.ofNumbers || a.kind == Number && b.ofTexts {
 		return k.failf(x.Right, "look for a number among numbers, for a text among texts, which are in quotes", "", "%q looks for %v", x.String(), a.kind)
 	}
-	switch a.kind {
-	case Text, Loose:
+	switch {
+	case a.kind == Number:
+		return node{kind: Truth, truth: contains(b, a.number)}
+	case a.kind == Text, a.kind == Loose && !b.ofNumbers:
 		return node{kind: Truth, truth: func(v Vars) bool { return slices.Contains(b.list(v), a.text(v)) }}
-	case Number:
-		return node{kind: Truth, truth: func(v Vars) bool {
-			n := a.number(v)
-			return n == n && slices.Contains(b.list(v), numberText(n))
-		}}
+	case a.kind == Loose: // among numbers it is one, however it is written; among both it may be either
+		isNumber := contains(b, loosely(a, Number).number)
+		return node{kind: Truth, truth: func(v Vars) bool { return isNumber(v) || slices.Contains(b.list(v), a.text(v)) }}
 	}
 	return k.failf(x.Left, "want a text or a number before in", "", "%q is %v", x.Left.String(), a.kind)
+}
+
+// contains says whether a number is one of a list, however that has written it.
+func contains(list node, number func(Vars) float64) func(Vars) bool {
+	if list.fixed {
+		var numbers []float64
+		for _, s := range list.literals {
+			numbers = append(numbers, parseNumber(s))
+		}
+		return func(v Vars) bool { return slices.Contains(numbers, number(v)) }
+	}
+	return func(v Vars) bool {
+		n := number(v)
+		return n == n && slices.ContainsFunc(list.list(v), func(s string) bool { return parseNumber(s) == n })
+	}
 }
 
 func (k *compiler) search(x *ast.BinaryNode, a, b node) node {
@@ -217,7 +233,7 @@ func (k *compiler) call(x ast.Node, name string, args []ast.Node) node {
 		case List:
 			return node{kind: Number, number: func(v Vars) float64 { return float64(len(a.list(v))) }}
 		case Text, Loose:
-			return node{kind: Number, number: func(v Vars) float64 { return float64(len(a.text(v))) }}
+			return node{kind: Number, number: func(v Vars) float64 { return float64(utf8.RuneCountInString(a.text(v))) }}
 		}
 		return k.failf(args[0], "want a text or a list", "", "%q is %v", args[0].String(), a.kind)
 	case "lower":
