@@ -227,6 +227,11 @@ func (a *aggregation) compile() {
 			a.fault = &Fault{Key: "ratio", Found: fmt.Sprintf("%d events and a prior of %d", len(d.Ratio), len(d.Prior)), Allowed: "want two events, [product.clicked, list.viewed], and a prior of two numbers or none"}
 			return
 		}
+		for i, x := range d.Prior {
+			if x < 0 && a.fault == nil {
+				a.fault = &Fault{Key: fmt.Sprintf("prior[%d]", i), Found: strconv.FormatFloat(x, 'g', -1, 64), Allowed: "want how many events it is as if there had been before: at least 0"}
+			}
+		}
 		a.cells(aggRatio, opCount, a.of(false, d.Ratio[0]), opCount, a.of(false, d.Ratio[1]))
 	case "frequency":
 		s := a.of(false, d.Frequency...)
@@ -237,6 +242,9 @@ func (a *aggregation) compile() {
 	case "dwell":
 		names := make([]string, len(d.Dwell))
 		for i, n := range d.Dwell {
+			if typ, field := splitEvent(n); field != "" && a.fault == nil {
+				a.fault = &Fault{Key: a.key, Found: strconv.Quote(n), Allowed: "want the event type alone", Suggestion: typ}
+			}
 			names[i] = n + ".props.dwell_ms"
 		}
 		a.cells(aggDwell, opSum, a.of(true, names...))

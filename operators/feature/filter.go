@@ -131,7 +131,7 @@ func (s *source) matchable(t *term) *Fault {
 	}
 	for i, name := range t.texts {
 		typ := streams.ParseType(name)
-		if typ != streams.Invalid && s.matches(&streams.Event{Type: typ, Name: name}) {
+		if typ != streams.Invalid && uncounted[typ] == "" && s.matches(&streams.Event{Type: typ, Name: name}) {
 			continue
 		}
 		fault := &Fault{Key: "[" + strconv.Itoa(i) + "]", Found: strconv.Quote(name), Allowed: "want an event type that the feature is about"}

@@ -75,6 +75,14 @@ func Fields() (names []string) {
 // anyType stands for every event type.
 const anyType = "any"
 
+// uncounted are the types that no feature is ever given, with the reason.
+var uncounted = map[streams.Type]string{
+	streams.UserMerged:   "a merge joins what both customers' events have counted for",
+	streams.UserErased:   "an erasure removes what the customer's events have counted for",
+	streams.ItemUpserted: "the catalogue is no doing of a customer",
+	streams.ItemRemoved:  "the catalogue is no doing of a customer",
+}
+
 // parseSource reads "order.completed.value", or with wantField false "order.completed".
 func parseSource(names []string, wantField bool, filter map[string][]string) (*source, error) {
 	s := &source{}
@@ -85,8 +93,8 @@ func parseSource(names []string, wantField bool, filter map[string][]string) (*s
 			s.any = true
 		case streams.ParseType(typ) == streams.Invalid:
 			return nil, &Fault{Found: strconv.Quote(name), Allowed: "want an event type such as product.viewed or custom.<name>, or any" + fieldHint(wantField), Near: append(streams.TypeNames(), anyType), Word: typ}
-		case streams.ParseType(typ) == streams.UserMerged:
-			return nil, &Fault{Found: strconv.Quote(name), Allowed: "want a type that counts for somebody: a merge joins what both customers' events have counted for"}
+		case uncounted[streams.ParseType(typ)] != "":
+			return nil, &Fault{Found: strconv.Quote(name), Allowed: "want a type that counts for somebody: " + uncounted[streams.ParseType(typ)]}
 		case streams.ParseType(typ) == streams.Custom:
 			s.custom = append(s.custom, typ)
 		default:

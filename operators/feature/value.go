@@ -309,10 +309,14 @@ func checkTransforms(d *Definition, kind Kind) *Fault {
 			return &Fault{Key: key + ".one_hot", Found: "a text of " + strconv.Itoa(len(x.OneHot)) + " bytes", Allowed: "of texts the first " + strconv.Itoa(MostText) + " bytes are kept: write those"}
 		case n != 1:
 			return &Fault{Key: key, Found: strconv.Itoa(n) + " steps in one", Allowed: "want one of {fill: 0}, {clip: [0, 100]}, {log: true}, {standardise: true}, {bucket: [1, 10]}, {one_hot: gold}, {hash: 1024}"}
-		case x.Clip != nil && (len(x.Clip) != 2 || x.Clip[0] > x.Clip[1]):
+		case x.Clip != nil && len(x.Clip) == 2 && x.Clip[0] > x.Clip[1]:
+			return &Fault{Key: key + ".clip", Found: "a lower bound above the upper", Allowed: "want the lower bound first, [0, 100]"}
+		case x.Clip != nil && len(x.Clip) != 2:
 			return &Fault{Key: key + ".clip", Found: strconv.Itoa(len(x.Clip)) + " bounds", Allowed: "want the lower and the upper bound, [0, 100]"}
 		case !slices.IsSorted(x.Bucket):
 			return &Fault{Key: key + ".bucket", Found: "edges out of order", Allowed: "want them ascending"}
+		case x.Standardise && slices.ContainsFunc(d.Transform[:i], func(y Transform) bool { return y.Standardise }):
+			return &Fault{Key: key + ".standardise", Found: "a second one", Allowed: "the moments of one are kept; remove it"}
 		case onText && kind == Number:
 			return &Fault{Key: key, Found: "a step for texts on a number", Allowed: "one_hot goes with first, last, topk and sequence, hash with first and last"}
 		case x.Hash > 0 && kind == List:
