@@ -95,8 +95,11 @@ func (k *compiler) comparison(x *ast.BinaryNode, a, b node) node {
 	return node{kind: Truth, truth: f}
 }
 
-// bound notes that a name is compared with a number.
+// bound notes that a name, or what stands for it where it is not known, is compared with a number.
 func (k *compiler) bound(x ast.Node, n node) {
+	if c, is := x.(*ast.CallNode); is && c.Callee.String() == "or_else" {
+		x = c.Arguments[0]
+	}
 	if path, ok := pathOf(x); ok && n.fixed {
 		k.bounds = append(k.bounds, Bound{strings.Join(path, "."), n.number(nil)})
 	}

@@ -117,7 +117,8 @@ func (s *Set) Leaves(atMS []int64, i int, e streams.Type, ms int64) []int64 {
 func (s *Set) Reaches(i int, number float64, e streams.Type, ms int64) (atMS int64, ok bool) {
 	f := &s.features[i]
 	after := number * f.unitMS
-	if f.agg != aggSince || len(f.def.Transform) > 0 || !s.observes(f, e) || !(after > 0 && after < 1<<52) {
+	changes := func(x Transform) bool { return x.Fill == nil }
+	if f.agg != aggSince || slices.ContainsFunc(f.def.Transform, changes) || !s.observes(f, e) || !(after > 0 && after < 1<<52) {
 		return 0, false
 	}
 	step := max(60_000, int64(after)/12)
