@@ -212,24 +212,20 @@ func (s *Set) appendValue(b []byte, r *Row, f *feature, t *tier, g *ring, from, 
 	return v.appendJSON(b)
 }
 
+// appendJSON writes null for what is not known.
 func (v *Value) appendJSON(b []byte) []byte {
-	switch v.Kind {
-	case Text:
+	switch {
+	case v.Kind == Text && v.Text != "":
 		return streams.AppendJSONString(b, v.Text)
-	case List:
-		b = append(b, '[')
+	case v.Kind == List && len(v.List) > 0:
 		for i, x := range v.List {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = streams.AppendJSONString(b, x)
+			b = streams.AppendJSONString(append(b, "[,"[min(i, 1)]), x)
 		}
 		return append(b, ']')
+	case v.Kind == Number && !math.IsNaN(v.Number) && !math.IsInf(v.Number, 0):
+		return strconv.AppendFloat(b, v.Number, 'g', -1, 64)
 	}
-	if math.IsNaN(v.Number) || math.IsInf(v.Number, 0) {
-		return append(b, "null"...)
-	}
-	return strconv.AppendFloat(b, v.Number, 'g', -1, 64)
+	return append(b, "null"...)
 }
 
 // appendMicro writes millionths as a decimal number.
