@@ -12,6 +12,7 @@ import (
 
 	"nudge/cmd/nudge/internal/sandbox"
 	"nudge/operators"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -282,6 +283,15 @@ func has(features, wanted map[string]any) bool {
 	return true
 }
 
+// spelt is a window as lines have it, in its largest unit: 7d is 1w.
+func spelt(window string) string {
+	var d feature.Duration
+	if d.UnmarshalText([]byte(window)) != nil {
+		return window
+	}
+	return d.String()
+}
+
 func (r *run) window(key string, x *ExpectWindow, closed []sandbox.Window) {
 	var lines []string
 	for _, w := range closed {
@@ -289,7 +299,7 @@ func (r *run) window(key string, x *ExpectWindow, closed []sandbox.Window) {
 			Window   string
 			Features map[string]any
 		}
-		if json.Unmarshal(w.JSON, &line) == nil && (x.Output == "" || x.Output == w.Output) && (x.Window == "" || x.Window == line.Window) && has(line.Features, x.Features) && r.file.holds(x.Features, line.Features) {
+		if json.Unmarshal(w.JSON, &line) == nil && (x.Output == "" || x.Output == w.Output) && (x.Window == "" || spelt(x.Window) == line.Window) && has(line.Features, x.Features) && r.file.holds(x.Features, line.Features) {
 			return
 		}
 		lines = append(lines, string(w.JSON))
