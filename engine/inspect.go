@@ -15,6 +15,7 @@ type CustomerView struct {
 	Hash       uint64 // as Turn.CustomerHash
 	Shard      int
 	LastMS     int64 // event time of the last event folded
+	NowMS      int64 // the time of the latest event that its shard has folded, of whomever
 	Timers     []Timer
 	Remembered int      // event ids
 	MergedFrom []string // anonymous ids
@@ -39,7 +40,7 @@ func (e *Engine) Customers(id string, anonymous bool) ([]CustomerView, error) {
 		if c == nil {
 			continue
 		}
-		v := CustomerView{ID: c.id(), Anonymous: c.anonymous(), Hash: e.customerHash(c.key), Shard: s.number, LastMS: c.lastMS, Remembered: len(c.seen.hashes),
+		v := CustomerView{ID: c.id(), Anonymous: c.anonymous(), Hash: e.customerHash(c.key), Shard: s.number, LastMS: c.lastMS, NowMS: max(c.lastMS, slices.Max(s.clocks)), Remembered: len(c.seen.hashes),
 			MergedFrom: slices.Clone(c.anons), Bytes: len(c.appendBinary(nil)), State: c.state}
 		for _, t := range c.timers {
 			t.Name = strings.TrimSpace(t.Name) // the engine's own begin with a space

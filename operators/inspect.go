@@ -29,7 +29,7 @@ type Description struct {
 	Reviews      int                       `json:"reviews,omitempty"`
 	Consents     map[string]string         `json:"consents,omitempty"`
 	Traits       map[string]string         `json:"traits,omitempty"`
-	Features     map[string]any            `json:"features,omitempty"`   // as of the last event
+	Features     map[string]any            `json:"features,omitempty"`
 	Warming      map[string]string         `json:"warming,omitempty"`    // features that see less than their window, until when
 	Session      map[string]any            `json:"session,omitempty"`    // of the present one
 	Categories   map[string]map[string]any `json:"categories,omitempty"` // features by category
@@ -129,7 +129,9 @@ func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 	d.Features = describeFeatures(entityUser, p.features, &c.features, nowMS)
 	d.Warming = p.Warming(nowMS)
 	if c.parts != nil {
-		d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, nowMS)
+		if nowMS-c.lastMS <= sessionGapMS { // else it is over
+			d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, nowMS)
+		}
 		for i := range c.parts.categories {
 			x := &c.parts.categories[i]
 			if f := describeFeatures(entityCategory, p.sets.category.Set, &x.row, nowMS); f != nil {

@@ -26,6 +26,7 @@ type customerAnswer struct {
 	Anonymous  bool          `json:"anonymous,omitempty"`
 	Shard      int           `json:"shard"`
 	LastEvent  string        `json:"last_event,omitempty"`
+	AsOf       string        `json:"as_of,omitempty"` // of the features: the time of the shard's latest event
 	MergedInto string        `json:"merged_into,omitempty"`
 	MergedFrom []string      `json:"merged_from,omitempty"`
 	Timers     []timerAnswer `json:"timers,omitempty"`
@@ -61,13 +62,13 @@ func (v *view) customers(id string) ([]customerAnswer, error) {
 	}
 	var answers []customerAnswer
 	for _, c := range found {
-		a := customerAnswer{Customer: c.ID, Anonymous: c.Anonymous, Shard: c.Shard, LastEvent: timeText(c.LastMS), MergedInto: c.MergedInto,
+		a := customerAnswer{Customer: c.ID, Anonymous: c.Anonymous, Shard: c.Shard, LastEvent: timeText(c.LastMS), AsOf: timeText(c.NowMS), MergedInto: c.MergedInto,
 			MergedFrom: c.MergedFrom, EventIDs: c.Remembered, StateBytes: c.Bytes}
 		for _, t := range c.Timers {
 			a.Timers = append(a.Timers, timerAnswer{t.Name, timeText(t.AtMS), t.ArmedBy})
 		}
 		if c.State != nil {
-			a.Known = v.program.Describe(c.State)
+			a.Known = v.program.DescribeAt(c.State, c.NowMS)
 			if f := v.program.Foresee(c.State, c.Hash, c.Anonymous); f != nil {
 				a.Foreseen = f
 			}
