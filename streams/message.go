@@ -35,6 +35,9 @@ type Marker struct {
 	// Adopted says that an operator let a state folder go on that the marker before did not know: any decision may be in the
 	// stream already, so that all are looked up by id before they are sent.
 	Adopted bool `json:"adopted,omitempty"`
+	// Lines counts how often an operator let the result streams outside of the decision stream begin anew, behind lines of epochs that the journal had
+	// lost: it is part of the name that lines are put out under.
+	Lines int `json:"lines,omitempty"`
 }
 
 // StoredBefore is why a message is refused: the stream remembers its id. Where the stream does not hold it, it was stored once and purged since.

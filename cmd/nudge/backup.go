@@ -55,7 +55,8 @@ func (c *cli) restoreCommand() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Make a state folder of a backup",
 		Long: `restore makes a fresh state folder of what backup wrote. A node that starts on it reads the events after the backup
-again. Decisions that the stream holds beyond the backup's journal are then known by their ids only: start it with --adopt.`,
+again. Decisions that the stream holds beyond the backup's journal are then known by their ids only: start it with --adopt.
+Windows that closed since the backup are put out a second time in Kafka topics and files (outputs.features).`,
 		Example: "  nudge restore /backups/monday --dir nudge-data",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -63,7 +63,7 @@ have; with a fault, or if the node can't go on under it, the one in force stays.
 	fs.StringVar(&f.stale, "stale", "withhold", "what becomes of decisions that had expired when their event arrived: `withhold|act`; act is for replays and benchmarks")
 	fs.StringVar(&f.metricsAddr, "metrics-addr", "", "serve /metrics, /livez and /readyz on `ADDR`")
 	fs.BoolVar(&f.takeOver, "take-over", false, "wait until another owner's lease has ended")
-	fs.BoolVar(&f.adopt, "adopt", false, "go on from a state folder that the stream's marker does not know: suppress decisions by id only")
+	fs.BoolVar(&f.adopt, "adopt", false, "go on from a state folder that the stream's marker does not know: suppress decisions by id only, put closed windows out again")
 	fs.BoolVar(&f.acceptGap, "accept-gap", false, "go on where the log begins if records were removed before they were read")
 	fs.StringVar(&f.profile, "cpu-profile", "", "write a CPU profile of the run to `FILE`, for go tool pprof")
 	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "shards folded side by side, at most; it changes no result")

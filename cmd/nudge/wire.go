@@ -122,8 +122,8 @@ func openNode(ctx context.Context, o nodeOptions, log *zap.Logger) (_ *opened, e
 			Offsets:     n.kafka.Offsets,
 			PartitionOf: kafka.PartitionOf,
 		},
-		OpenSinks: func(ctx context.Context, s engine.Setup, held func(context.Context) error) ([]node.Sink, error) {
-			return openSinks(ctx, s, n.kafka, n.journal.Header().ID, held)
+		OpenSinks: func(ctx context.Context, s engine.Setup, journal string, held func(context.Context) error) ([]node.Sink, error) {
+			return openSinks(ctx, s, n.kafka, journal, held)
 		},
 		Stream: decisionStream{n.stream, n.nats, c.App}, Publisher: n.publisher, Store: n.store, Journal: n.journal,
 		Owner: node.OwnerOf(host, dir), Lease: time.Duration(c.Lease),

@@ -26,9 +26,10 @@ type Config struct {
 	Stream    Stream
 	Publisher Publisher
 	// OpenSinks opens the result streams of a setup, by the numbers that Program.Outputs gives them: nil for one whose lines leave with
-	// the decisions. nil where there is none. A sink that others could write to as well asks held before it sends anything: that returns
-	// when the node's lease is live by its own clock, so that a node which slept, and was replaced, sends no more.
-	OpenSinks func(ctx context.Context, s engine.Setup, held func(context.Context) error) ([]Sink, error)
+	// the decisions. nil where there is none. Their lines name the journal as it is given. A sink that others could write to as well asks held
+	// before it sends anything: that returns when the node's lease is live by its own clock, so that a node which slept, and was replaced, sends
+	// no more.
+	OpenSinks func(ctx context.Context, s engine.Setup, journal string, held func(context.Context) error) ([]Sink, error)
 	Store     *state.Store
 	Journal   *state.Journal
 
@@ -52,7 +53,7 @@ type Config struct {
 	Flush    bool // with UntilEnd: move the watermark to the end of the log and put out open windows, after the last checkpoint
 
 	TakeOver  bool // wait until another owner's lease has ended
-	Adopt     bool // go on without the journal entry of the marker: suppress by id only
+	Adopt     bool // go on without entries that the journal lacks: suppress decisions by id only, put windows of lost epochs out again
 	AcceptGap bool // go on where the log begins if records were lost
 
 	// CommitOffsets tells the brokers where the node stands, for dashboards. It is called now and then; nil for not at all.

@@ -18,8 +18,8 @@ import (
 var (
 	// ErrLeased is a live lease of another owner.
 	ErrLeased = errors.New("another node holds the lease of this app")
-	// ErrForeignState is a state folder that does not belong to what the stream's marker says.
-	ErrForeignState = errors.New("the state folder does not belong to the decision stream")
+	// ErrForeignState is a state folder that does not belong to what the stream's marker says, or to what is out.
+	ErrForeignState = errors.New("the state folder does not belong to what is published")
 	// ErrRecordsChanged is a record that differs from the one folded before.
 	ErrRecordsChanged = errors.New("records differ from those that were folded before")
 	// ErrPartitionsChanged is a topic with another number of partitions than before.
@@ -50,7 +50,7 @@ func (n *Node) open(ctx context.Context) error {
 	if n.cfg.Leased != nil {
 		n.cfg.Leased()
 	}
-	return n.openResults(ctx) // after the lease: nobody else writes to them now
+	return n.beginResults(ctx)
 }
 
 // setupInForce is the setup of the checkpoint, unless the first entry after it changes it; that of the journal's first
@@ -225,17 +225,8 @@ func (n *Node) takeLease(ctx context.Context) error {
 	o.marker.JournalID, o.marker.Owner, o.marker.LeaseMS, o.marker.Released = n.cfg.Journal.Header().ID, n.cfg.Owner, n.cfg.Lease.Milliseconds(), false
 	o.floor = o.marker.Floor
 	o.published.Store(o.marker.Epoch)
-	for attempt := 0; ; attempt++ {
-		err := o.write(ctx)
-		if err == nil {
-			break
-		}
-		if errors.Is(err, streams.ErrFenced) || ctx.Err() != nil {
-			return err
-		}
-		if err := n.sleep(ctx, waitNATS, "", err); err != nil {
-			return err
-		}
+	if err := n.writeMarker(ctx); err != nil {
+		return err
 	}
 	for {
 		if o.recovery, err = o.stored(ctx, o.marker.Floor); err == nil {
@@ -253,6 +244,23 @@ func (n *Node) takeLease(ctx context.Context) error {
 	n.waitOver(waitNATS)
 	n.syncedTo.Store(n.cfg.Journal.Synced())
 	return nil
+}
+
+// writeMarker writes the marker before the outbox runs, however long it takes.
+func (n *Node) writeMarker(ctx context.Context) error {
+	for {
+		err := n.outbox.write(ctx)
+		if err == nil {
+			n.waitOver(waitNATS)
+			return nil
+		}
+		if errors.Is(err, streams.ErrFenced) || ctx.Err() != nil {
+			return err
+		}
+		if err := n.sleep(ctx, waitNATS, "", err); err != nil {
+			return err
+		}
+	}
 }
 
 // cutElsewhere says whether epochs that are to be folded again were cut by another build, or on another kind of CPU. A score of

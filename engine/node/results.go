@@ -2,9 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 
 	"nudge/engine"
 )
@@ -18,6 +21,8 @@ type Sink interface {
 	EndEpoch(epoch uint64) error
 	// Stored is the last epoch that was ended and all of whose lines are stored.
 	Stored() uint64
+	// Held is the last epoch of which it held a line when it was opened, and where that lies; 0 where it held none.
+	Held() (epoch uint64, at string)
 	// Notify receives when Stored may have changed.
 	Notify() <-chan struct{}
 	// Sync sees to it that what was written gets stored, and says why it can't be; nil as long as waiting helps. It is called every now
@@ -47,13 +52,79 @@ const resultQueue = 512
 // syncEvery is how often a sink makes sure that what it was given gets stored.
 const syncEvery = 50 * time.Millisecond
 
+// errAhead is why a result stream is ahead of the journal: an epoch's entry is durable before any line of it is sent.
+var errAhead = errors.New("its last entries are lost")
+
+// lineName is what lines are put out under: the journal, and how often an operator has let them begin anew.
+func lineName(journal string, anew int) string {
+	if anew == 0 {
+		return journal
+	}
+	return fmt.Sprintf("%s+%d", journal, anew)
+}
+
+// beginResults opens the result streams once the lease is held, when nobody else writes to them, and before anything is journalled. Where one holds
+// lines of lost epochs the operator may let all of them begin anew: under another name, which the marker keeps.
+func (n *Node) beginResults(ctx context.Context) error {
+	err := n.tryResults(ctx)
+	if !errors.Is(err, errAhead) || !n.cfg.Adopt {
+		return err
+	}
+	n.log.Warn("adopting the result streams: windows of lost epochs are put out a second time", zap.Error(err))
+	n.outbox.marker.Lines++
+	if err := n.writeMarker(ctx); err != nil {
+		return err
+	}
+	return n.tryResults(ctx)
+}
+
+// tryResults opens the sinks of the setup in force, and looks at those of the configured one if that is another.
+func (n *Node) tryResults(ctx context.Context) error {
+	n.lines = lineName(n.cfg.Journal.Header().ID, n.outbox.marker.Lines)
+	if !n.engine.Setup().Equal(&n.cfg.Setup) {
+		sinks, err := n.openSinks(ctx, &n.cfg.Setup)
+		if err = errors.Join(err, closeSinks(sinks)); err != nil {
+			return err
+		}
+	}
+	return n.openResults(ctx)
+}
+
+// openSinks opens the sinks of a setup and holds them against the journal.
+func (n *Node) openSinks(ctx context.Context, s *engine.Setup) ([]Sink, error) {
+	if n.cfg.OpenSinks == nil {
+		return nil, nil
+	}
+	sinks, err := n.cfg.OpenSinks(ctx, *s, n.lines, n.outbox.lease.await)
+	if err != nil {
+		return nil, err
+	}
+	last, _ := n.cfg.Journal.Last()
+	for _, sink := range sinks {
+		if sink == nil {
+			continue
+		}
+		if epoch, at := sink.Held(); epoch > last {
+			err := fmt.Errorf("node: %w: %s holds lines of epoch %d, the journal ends at %d: %w; restore the backup that belongs to the stream, or use --adopt to go on from this folder: the windows of lost epochs are put out a second time", ErrForeignState, at, epoch, last, errAhead)
+			return nil, errors.Join(err, closeSinks(sinks))
+		}
+	}
+	return sinks, nil
+}
+
+func closeSinks(sinks []Sink) error {
+	var errs []error
+	for _, s := range sinks {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // openResults opens the sinks of the setup in force and starts their goroutines.
 func (n *Node) openResults(ctx context.Context) error {
-	n.results = &results{}
-	if n.cfg.OpenSinks == nil {
-		return nil
-	}
-	sinks, err := n.cfg.OpenSinks(ctx, *n.engine.Setup(), n.outbox.lease.await)
+	sinks, err := n.openSinks(ctx, n.engine.Setup())
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"nudge/state"
 	"nudge/streams"
 	"nudge/streams/embedded"
+	"nudge/streams/files"
 	"nudge/streams/kafka"
 	"nudge/streams/nats"
 	"nudge/streams/simulate"
@@ -163,6 +164,8 @@ type nodeSpec struct {
 	JournalBytes     int64
 	SegmentBytes     int64
 	Build            string   // as the journal's header says
+	WindowsTo        string   // nothing is decided, and windows go there alone: "kafka", "files" or "nats"
+	WindowsIn        string   // the folder of these files
 	Asks             []string // requests made of the node one after the other while it runs; a live one ends after them
 	// Waiting is told what brokers are waited for while the node is being opened, Tune changes the node's configuration: both
 	// are for a node in the test's own process.
@@ -257,6 +260,9 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 		return nil, err
 	}
 	text := testPipeline(spec.App)
+	if spec.WindowsTo != "" {
+		text = windowsOnly(spec.App, spec.WindowsTo, spec.WindowsIn)
+	}
 	if spec.Generation != "" {
 		text = append(text, "\ngeneration: "+spec.Generation+"\n"...)
 	}
@@ -264,8 +270,18 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 	if err != nil {
 		return nil, err
 	}
-	openSinks := func(ctx context.Context, _ engine.Setup, held func(context.Context) error) ([]node.Sink, error) {
-		w, err := s.kafka.ResultWriter(ctx, spec.App+"-closed", s.journal.Header().ID, kafka.ProducerConfig{Gate: held})
+	openSinks := func(ctx context.Context, setup engine.Setup, journal string, held func(context.Context) error) ([]node.Sink, error) {
+		switch text := setup.Definition; {
+		case bytes.Equal(text, windowsOnly(spec.App, "nats", "")):
+			return []node.Sink{nil}, nil
+		case bytes.Equal(text, windowsOnly(spec.App, "files", spec.WindowsIn)):
+			w, err := files.NewResultWriter(spec.WindowsIn, "closed", journal)
+			return []node.Sink{w}, err
+		}
+		w, err := s.kafka.ResultWriter(ctx, spec.App+"-closed", journal, kafka.ProducerConfig{Gate: held})
+		if spec.WindowsTo != "" {
+			return []node.Sink{w}, err
+		}
 		return []node.Sink{w, nil}, err
 	}
 	if s.conn, err = nats.Connect(ctx, nats.Config{URL: spec.Brokers.NATS, AckTimeout: spec.AckTimeout, Waiting: waiting}, log); err != nil {
@@ -301,6 +317,24 @@ func openNode(ctx context.Context, spec nodeSpec, step func(string), log *zap.Lo
 
 // shortest is a de-duplication window that leaves the one of a stream as it is.
 const shortest = 100 * time.Millisecond
+
+// messagesAfter counts the messages of the stream beyond a sequence.
+func (b brokers) messagesAfter(t testing.TB, app string, seq uint64) (n int) {
+	t.Helper()
+	conn, err := nats.Connect(t.Context(), nats.Config{URL: b.NATS}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := conn.OpenStream(t.Context(), nats.StreamConfig{App: app, Dedup: shortest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Read(t.Context(), seq+1, func(uint64, string, string, []byte) error { n++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
 
 // published reads the stream: data by id, and how many messages there are.
 func (b brokers) published(t testing.TB, app string) (byID map[string]string, messages int) {

@@ -62,6 +62,7 @@ type Node struct {
 	outputs []string       // result streams of the setup in force
 	results *results       // their sinks
 	sinks   []Sink         // all that were opened
+	lines   string         // what their lines are put out under
 	writing sync.WaitGroup // to them
 
 	metrics *Metrics

@@ -94,6 +94,9 @@ func (w *ResultWriter) parse(line []byte) error {
 	return errors.Join(err1, err2)
 }
 
+// Held is the last epoch of which the file held a line when it was opened, and the file.
+func (w *ResultWriter) Held() (epoch uint64, at string) { return w.epoch, w.file.Name() }
+
 // Write appends a line, unless the file holds it already. value is a JSON object.
 func (w *ResultWriter) Write(_ context.Context, epoch uint64, ordinal int, _, value []byte) error {
 	if epoch < w.epoch || epoch == w.epoch && ordinal <= w.ordinal {

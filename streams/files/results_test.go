@@ -52,6 +52,16 @@ func TestResultsOnce(t *testing.T) {
 			t.Fatalf("cut at %d:\n%s", cut, got)
 		}
 	}
+	w, err := NewResultWriter(dir, "totals", "j1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if epoch, at := w.Held(); epoch != 3 || at != path {
+		t.Errorf("the writer says that %s holds lines up to epoch %d; want 3, and %s", at, epoch, path)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := NewResultWriter(dir, "totals", "j2"); !errors.Is(err, ErrOtherJournal) {
 		t.Errorf("another journal: %v", err)
 	}

@@ -20,6 +20,7 @@ const resultHeader = "nudge"
 // holds as long as one writer at a time has the topic; whoever opens it sees to that. It is used by one goroutine.
 type ResultWriter struct {
 	producer *Producer
+	topic    string
 	prefix   []byte // of the header: the journal
 	held     []lineAt
 	sent     []uint64 // records, by partition
@@ -52,7 +53,7 @@ func (c *Client) ResultWriter(ctx context.Context, topic, journal string, cfg Pr
 		return nil, err
 	}
 	n := p.Partitions()
-	w := &ResultWriter{producer: p, prefix: append([]byte(journal), '/'), held: make([]lineAt, n), sent: make([]uint64, n)}
+	w := &ResultWriter{producer: p, topic: topic, prefix: append([]byte(journal), '/'), held: make([]lineAt, n), sent: make([]uint64, n)}
 	w.record.Headers = []streams.Header{{Key: resultHeader}}
 	for partition := range n {
 		if w.held[partition], err = w.lastLine(ctx, c, topic, partition); err != nil {
@@ -100,6 +101,16 @@ func (w *ResultWriter) lastBetween(ctx context.Context, f *Fetcher, end int64) (
 		next = b.Next
 	}
 	return at, nil
+}
+
+// Held is the last epoch of which the topic held a line when the writer was opened, and the partition of that line.
+func (w *ResultWriter) Held() (epoch uint64, at string) {
+	for partition, l := range w.held {
+		if l.epoch > epoch {
+			epoch, at = l.epoch, fmt.Sprintf("%s/%d", w.topic, partition)
+		}
+	}
+	return epoch, at
 }
 
 // parse reads the header of a line of this journal.

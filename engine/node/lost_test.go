@@ -1,0 +1,296 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"nudge/engine/node"
+	"nudge/state"
+	"nudge/streams"
+	"nudge/streams/files"
+	"nudge/streams/simulate"
+)
+
+// windowsOnly is a pipeline that decides nothing and puts windows out to one place: "kafka", "files" or "nats".
+func windowsOnly(app, to, folder string) []byte {
+	place := map[string]string{"kafka": "kafka: " + app + "-closed", "files": "files: " + strconv.Quote(folder), "nats": "nats: true"}[to]
+	return fmt.Appendf(nil, `version: 1
+app: %s
+inputs:
+  clickstream: {topic: %[1]s-clickstream, format: native}
+  reviews: {topic: %[1]s-reviews, format: native}
+  catalog: {topic: %[1]s-catalog, format: native}
+currency: CNY
+rates: {EUR: 8.3, USD: 7.1}
+features:
+  user.seen: {count: any, window: {tumbling: [10m, 4h]}}
+outputs:
+  decisions: {stream: NUDGE_%s}
+  features:
+    closed: {of: [user.seen], %s}
+`, app, strings.ToUpper(app), place)
+}
+
+// lossy is a node that only puts windows out, and where they are.
+type lossy struct {
+	brokers
+	to, folder string
+	spec       nodeSpec
+}
+
+// newLossy runs a node over the first records of a shop, its windows go to one place, and writes the next ones, without the catalogue's.
+func newLossy(t *testing.T, app, to string) *lossy {
+	t.Helper()
+	l := &lossy{brokers: startBrokers(t), to: to, folder: t.TempDir()}
+	l.fill(t, app, shopRecords()[:2_000])
+	l.spec = nodeSpec{Brokers: l.brokers, App: app, Dir: filepath.Join(t.TempDir(), "state"), EpochEvents: 40, Workers: 1, CheckpointEvents: 400,
+		Lease: time.Minute, WindowsTo: to, WindowsIn: l.folder}
+	l.run(t)
+	l.send(t, app, slices.DeleteFunc(slices.Clone(shopRecords()[2_000:4_000]), func(r simulate.Record) bool { return r.Topic == simulate.Catalog }))
+	return l
+}
+
+func (l *lossy) run(t *testing.T) {
+	t.Helper()
+	if err := runNode(t.Context(), l.spec, nil, testLog()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// window is one that is out: the journal that its line names, epoch and ordinal, and what it says.
+type window struct {
+	journal, at, says string
+	epoch             uint64
+}
+
+func newWindow(t *testing.T, place, says string) window {
+	t.Helper()
+	journal, at, _ := strings.Cut(place, "/")
+	number, _, _ := strings.Cut(at, "/")
+	epoch, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		t.Fatalf("a window is out with the place %q: %v", place, err)
+	}
+	return window{journal, at, strings.TrimSpace(says), epoch}
+}
+
+// out lists the windows that are out in lines.
+func (l *lossy) out(t *testing.T) (all []window) {
+	t.Helper()
+	if l.to == "files" {
+		b, err := os.ReadFile(filepath.Join(l.folder, "closed.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			place, value, _ := strings.Cut(strings.TrimPrefix(line, `{"at":"`), `",`)
+			all = append(all, newWindow(t, place, "{"+value))
+		}
+		return all
+	}
+	c := l.client(t)
+	for p := range int32(2) {
+		_, end, err := c.Offsets(t.Context(), l.spec.App+"-closed", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := c.Fetcher(l.spec.App+"-closed", p, 0)
+		for next := int64(0); next < end; {
+			batch, err := f.Fetch(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range batch.Records {
+				all = append(all, newWindow(t, string(x.Headers[0].Value), string(x.Value)))
+			}
+			next = batch.Next
+		}
+		f.Close()
+	}
+	return all
+}
+
+// linesOf are the windows that a replay of the node's journal puts out in lines, by their place.
+func (l *lossy) linesOf(t *testing.T) map[string]string {
+	t.Helper()
+	r := replayJournal(t, l.brokers, l.spec.App, l.spec.Dir, 1, 0)
+	says := map[string]string{}
+	for _, line := range slices.Concat(r.lines[0], r.lines[1]) {
+		at, _, _ := strings.Cut(line, " ")
+		says[at] = line[strings.Index(line, ` {"v":`)+1:] // a key may hold spaces
+	}
+	return says
+}
+
+// unmarked is a stream that takes no marker beyond an epoch.
+type unmarked struct {
+	node.Stream
+	beyond uint64
+}
+
+func (u unmarked) WriteMarker(ctx context.Context, m streams.Marker, seq uint64) (uint64, error) {
+	if m.Epoch <= u.beyond {
+		return u.Stream.WriteMarker(ctx, m, seq)
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// loseEntries runs the node until windows are out that no marker covers, kills it, and takes the journal's entries of their epochs away, as a disk
+// does that lies about what it has synced. It returns a copy of the folder as the kill left it, and the epoch at which the journal ends now.
+func (l *lossy) loseEntries(t *testing.T) (whole string, end uint64) {
+	t.Helper()
+	m, _ := l.marker(t, l.spec.App)
+	killed := l.spec
+	killed.Tune = tune(func(c *config) { c.Stream = unmarked{c.Stream, m.Epoch} })
+	r := launch(t, killed, nil)
+	r.await(t, "windows of epochs that no marker covers", func() bool {
+		return slices.ContainsFunc(l.out(t), func(w window) bool { return w.epoch > m.Epoch })
+	})
+	r.kill()
+	if err := r.wait(t); !errors.Is(err, context.Canceled) {
+		t.Fatalf("killed, the node ended with %v", err)
+	}
+	whole = copyFolder(t, l.spec.Dir)
+	t.Log(cutJournal(t, l.spec.Dir, int(l.lastEpoch(t)-m.Epoch)))
+	if last := l.lastEpoch(t); last != m.Epoch {
+		t.Fatalf("the journal ends at epoch %d, want it cut to the marker's, %d", last, m.Epoch)
+	}
+	return whole, m.Epoch
+}
+
+// lastEpoch is where the journal ends.
+func (l *lossy) lastEpoch(t *testing.T) uint64 {
+	t.Helper()
+	j, err := state.OpenJournal(filepath.Join(l.spec.Dir, "journal"), state.JournalHeader{App: l.spec.App}, state.JournalOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	last, _ := j.Last()
+	return last
+}
+
+// TestLostEntriesOfWindows cuts a journal below epochs that have put out windows and no decision: a start is refused with the cure, and on the
+// whole folder the node goes on exactly.
+func TestLostEntriesOfWindows(t *testing.T) {
+	for _, to := range []string{"kafka", "files"} {
+		t.Run(to, func(t *testing.T) {
+			l := newLossy(t, "lost"+to, to)
+			whole, end := l.loseEntries(t)
+			refused(t, l.spec, node.ErrForeignState, "closed", fmt.Sprintf("ends at %d", end), "last entries are lost", "restore the backup", "--adopt")
+			if last := l.lastEpoch(t); last != end {
+				t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
+			}
+
+			l.spec.Dir, l.spec.Owner = whole, "node-"+l.spec.Dir
+			l.run(t)
+			want := l.linesOf(t)
+			for _, w := range l.out(t) {
+				if says, ok := want[w.at]; !ok || says != w.says {
+					t.Errorf("at %s is out %s\nwant %s (or it is there twice)", w.at, w.says, says)
+				}
+				delete(want, w.at)
+			}
+			if len(want) > 0 {
+				t.Errorf("%d windows are not out", len(want))
+			}
+		})
+	}
+}
+
+// TestLostChange loses the entry of a changed pipeline, too: the windows are ahead in a topic that the pipeline in force does not have.
+func TestLostChange(t *testing.T) {
+	l := newLossy(t, "lostchange", "nats")
+	l.to, l.spec.WindowsTo = "kafka", "kafka"
+	_, end := l.loseEntries(t)
+	refused(t, l.spec, node.ErrForeignState, "lostchange-closed/", fmt.Sprintf("ends at %d", end), "restore the backup", "--adopt")
+	if last := l.lastEpoch(t); last != end {
+		t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
+	}
+}
+
+// begunAnew fails the test unless all windows that the journal's epochs from one on put out are out under the name of lines that were begun anew,
+// once, and under the journal's own name none beyond those that were.
+func (l *lossy) begunAnew(t *testing.T, from uint64, before int) {
+	t.Helper()
+	want, anew, olds := l.linesOf(t), 0, 0
+	for _, w := range l.out(t) {
+		if !strings.HasSuffix(w.journal, "+1") {
+			olds++
+			continue
+		}
+		anew++
+		if says, ok := want[w.at]; !ok || says != w.says {
+			t.Errorf("at %s is out %s\nwant %s (or it is there twice)", w.at, w.says, says)
+		}
+		delete(want, w.at)
+	}
+	for at := range want {
+		if newWindow(t, "/"+at, "").epoch >= from {
+			t.Errorf("the window of %s is not out", at)
+		}
+	}
+	if anew < 50 || olds != before {
+		t.Errorf("%d windows are out under the new name, %d under the old one: want more than 50, and %d as before", anew, olds, before)
+	}
+}
+
+// TestAdoptedLines has an operator go on from folders whose journal ends below what is out in lines: what comes from there on is put out, though the topic
+// holds other lines of these epochs, and later starts go on exactly.
+func TestAdoptedLines(t *testing.T) {
+	goOn := func(t *testing.T, l *lossy, end uint64, before int) {
+		t.Helper()
+		l.spec.Adopt = false
+		l.begunAnew(t, end+1, before)
+		l.send(t, l.spec.App, shopRecords()[4_000:5_000])
+		killed := l.spec
+		m, _ := l.marker(t, l.spec.App)
+		killed.Tune = tune(func(c *config) { c.Stream = unmarked{c.Stream, m.Epoch} })
+		r := launch(t, killed, nil)
+		r.await(t, "windows of new epochs", func() bool {
+			return slices.ContainsFunc(l.out(t), func(w window) bool { return strings.HasSuffix(w.journal, "+1") && w.epoch > m.Epoch })
+		})
+		r.kill()
+		r.wait(t)
+		l.run(t)
+		l.begunAnew(t, end+1, before)
+	}
+	t.Run("lost entries", func(t *testing.T) {
+		l := newLossy(t, "adoptlost", "kafka")
+		_, end := l.loseEntries(t)
+		before := len(l.out(t))
+		l.spec.Adopt = true
+		l.run(t)
+		goOn(t, l, end, before)
+	})
+	t.Run("restored", func(t *testing.T) {
+		l := newLossy(t, "adoptrestored", "kafka")
+		restored := copyFolder(t, l.spec.Dir)
+		end := l.lastEpoch(t)
+		l.run(t)
+		before := len(l.out(t))
+		l.spec.Dir, l.spec.Owner, l.spec.Adopt = restored, "node-"+l.spec.Dir, true
+		l.run(t)
+		goOn(t, l, end, before)
+	})
+	t.Run("files", func(t *testing.T) {
+		l := newLossy(t, "adoptfiles", "files")
+		_, end := l.loseEntries(t)
+		l.spec.Adopt = true
+		refused(t, l.spec, files.ErrOtherJournal, "closed.jsonl", "move it away")
+		if err := os.Rename(filepath.Join(l.folder, "closed.jsonl"), filepath.Join(l.folder, "before.jsonl")); err != nil {
+			t.Fatal(err)
+		}
+		l.run(t)
+		goOn(t, l, end, 0)
+	})
+}
