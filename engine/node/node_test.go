@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// compare fails the test unless the stream holds just what the replay gives, less what customers had decided on them before
+// compareMessages fails the test unless the stream holds just what the replay gives, less what customers had decided on them before
 // they were erased.
-func compare(t *testing.T, b brokers, app, dir string, r replayed) {
+func compareMessages(t *testing.T, b brokers, app string, r replayed) {
 	t.Helper()
 	stored, _ := b.published(t, app)
 	lost, differ := 0, 0
@@ -39,6 +39,12 @@ func compare(t *testing.T, b brokers, app, dir string, r replayed) {
 	if lost+differ+extra > 0 {
 		t.Errorf("of %d messages %d are lost, %d differ, %d are too many", len(r.byID), lost, differ, extra)
 	}
+}
+
+// compare fails the test unless stream, lines and state are just what the replay gives.
+func compare(t *testing.T, b brokers, app, dir string, r replayed) {
+	t.Helper()
+	compareMessages(t, b, app, r)
 	b.compareLines(t, app, r)
 	if h, live := stateOf(t, app, dir); h != r.hash {
 		t.Errorf("the state's hash is %016x, the replay's %016x", h, r.hash)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type epochOut struct {
 	sent    []streams.Message // that it lacked, as they were sent last
 	upTo    uint64            // number of its last message
 	held    uint64            // sequence of its last message that the stream held already, or 0
+	settled chan struct{}     // of what is no epoch, but comes after the last that is run again: closed when nothing is left over
 }
 
 // outbox publishes epochs in order and keeps the marker. Its run owns all fields but the atomics and channels.
@@ -120,6 +122,14 @@ func (o *outbox) run(ctx context.Context) error {
 	for {
 		if err := o.step(ctx); err != nil {
 			return err
+		}
+		if next != nil && next.settled != nil {
+			if err := o.settle(); err != nil {
+				return err
+			}
+			close(next.settled)
+			next = nil
+			continue
 		}
 		if next != nil && o.n.durable(next.out.Epoch) && !o.erasing() && next.results.room() {
 			if err := o.send(ctx, next); err != nil {
@@ -247,22 +257,32 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 	return err
 }
 
+// settle looks what is left over of what the stream held, when all epochs of the journal have been run again. That may be nothing: it would be
+// of epochs that the journal has lost although it had called them durable.
+func (o *outbox) settle() error {
+	if o.another { // whose epochs may have decided otherwise
+		o.recovery = nil
+	}
+	if o.adopted || len(o.recovery) == 0 {
+		return nil
+	}
+	first, at := "", held{seq: math.MaxUint64}
+	for id, h := range o.recovery {
+		if h.seq < at.seq {
+			first, at = id, h
+		}
+	}
+	return fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, the journal ends at %d: %w; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, first, len(o.recovery)-1, o.fromNew-1, o.fromNew-1, errAhead)
+}
+
 // lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again
-// after a restart. When those have been, nothing that the stream holds may be left over: it would be of epochs that the
-// journal has lost although it had called them durable.
+// after a restart.
 func (o *outbox) lacking(e *epochOut) ([]streams.Message, error) {
 	switch {
 	case o.adopted:
 	case e.out.Epoch <= o.upToOld:
 		return nil, nil
 	case e.out.Epoch >= o.fromNew:
-		for id := range o.recovery {
-			if o.another { // whose epochs may have decided otherwise
-				o.recovery = nil
-				break
-			}
-			return nil, fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, where the journal ends: its last entries are lost; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, id, len(o.recovery)-1, o.fromNew-1)
-		}
 		return e.out.Messages, nil
 	}
 	return o.without(e, e.out.Messages, o.recovery)

@@ -17,6 +17,12 @@ import (
 func (n *Node) recover(fetching, kill context.Context) error {
 	last, _ := n.cfg.Journal.Last()
 	n.lastCheck = n.cfg.Now()
+	again := n.engine.Number() < last
+	if !again {
+		if err := n.settle(kill); err != nil {
+			return err
+		}
+	}
 	if last == 0 && n.cfg.Store.Empty() {
 		ep := &engine.Epoch{Number: 1, Entry: &engine.Entry{ArrivalMS: n.cfg.Now().UnixMilli(), Setup: &n.cfg.Setup}}
 		if err := n.foldNew(kill, ep); err != nil {
@@ -26,7 +32,6 @@ func (n *Node) recover(fetching, kill context.Context) error {
 	if err := n.markChecked(kill); err != nil {
 		return err
 	}
-	again := n.engine.Number() < last
 	fetchers := n.newFetchers(fetching)
 	fetchers.start(func(q *queue) bool { return again || n.inputs[q.Input].Catalog })
 	if again {
@@ -85,8 +90,37 @@ func (n *Node) foldAgain(kill context.Context, last uint64) error {
 	if err != nil {
 		return err
 	}
+	if err := n.settle(kill); err != nil {
+		return err
+	}
 	n.log.Info("recovered", zap.Uint64("from_epoch", from), zap.Uint64("to_epoch", last), zap.Duration("took", n.cfg.Now().Sub(started)))
 	return nil
+}
+
+// settle returns when the outbox has held what the stream had above the floor against all epochs of the journal, and found that it had nothing else.
+// Nothing is journalled before: a start that were killed in between would leave entries that the lost ones' messages pass for their own.
+func (n *Node) settle(kill context.Context) error {
+	e := &epochOut{settled: make(chan struct{})}
+	queue := n.outbox.queue
+	for {
+		select {
+		case queue <- e:
+			queue = nil
+		case <-e.settled:
+			return nil
+		case end := <-n.checkEnded:
+			if err := n.checkpointEnded(end); err != nil {
+				return err
+			}
+		case c := <-n.calls:
+			c.f(n.engine)
+			close(c.done)
+		case err := <-n.failures:
+			return err
+		case <-kill.Done():
+			return kill.Err()
+		}
+	}
 }
 
 // takeEntry waits for the records of a journal entry and takes them, cut as before.
