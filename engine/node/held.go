@@ -1,0 +1,78 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/cespare/xxhash/v2"
+
+	"nudge/streams"
+)
+
+// settle looks what is left over of what the stream held, when all epochs of the journal have been run again. That may be nothing: it would be
+// of epochs that the journal has lost although it had called them durable.
+func (o *outbox) settle() error {
+	if o.another { // whose epochs may have decided otherwise
+		o.recovery = nil
+	}
+	if o.adopted || len(o.recovery) == 0 {
+		return nil
+	}
+	first, at := "", held{seq: math.MaxUint64}
+	for id, h := range o.recovery {
+		if h.seq < at.seq {
+			first, at = id, h
+		}
+	}
+	return fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, the journal ends at %d: %w; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, first, len(o.recovery)-1, o.fromNew-1, o.fromNew-1, errAhead)
+}
+
+// lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again
+// after a restart.
+func (o *outbox) lacking(e *epochOut) ([]streams.Message, error) {
+	switch {
+	case o.adopted:
+	case e.out.Epoch <= o.upToOld:
+		return nil, nil
+	case e.out.Epoch >= o.fromNew:
+		return e.out.Messages, nil
+	}
+	return o.without(e, e.out.Messages, o.recovery)
+}
+
+// held is a message that the stream holds.
+type held struct{ seq, hash uint64 }
+
+// without drops the messages that are stored; one that is stored with other bytes is an error.
+func (o *outbox) without(e *epochOut, msgs []streams.Message, stored map[string]held) ([]streams.Message, error) {
+	var lack []streams.Message
+	for i := range msgs {
+		m := &msgs[i]
+		h, ok := stored[m.ID]
+		if !ok {
+			if !o.gone[m.ID] {
+				lack = append(lack, *m)
+			}
+			continue
+		}
+		if h.hash != xxhash.Sum64(m.Data) && !o.adopted && !o.another {
+			return nil, fmt.Errorf("node: %w: decision %s is in the stream with other bytes than this run gives: the state, the pipeline or the build is not the one that published it; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, m.ID)
+		}
+		e.held = max(e.held, h.seq)
+		if !o.adopted { // who adopts meets ids in any order
+			delete(stored, m.ID)
+		}
+	}
+	return lack, nil
+}
+
+// stored reads what the stream holds above a sequence.
+func (o *outbox) stored(ctx context.Context, floor uint64) (map[string]held, error) {
+	ids := map[string]held{}
+	err := o.stream.Read(ctx, floor+1, func(seq uint64, _, id string, data []byte) error {
+		ids[id] = held{seq, xxhash.Sum64(data)}
+		return nil
+	})
+	return ids, err
+}
