@@ -10,12 +10,22 @@ import (
 	"nudge/engine/node"
 )
 
-// TestAnotherBuild folds epochs again whose decisions come out with other bytes: that ends a node of the build that cut them, and
-// one of another build goes on by their ids.
+// TestAnotherBuild folds epochs again whose decisions come out with other bytes: that ends a node of the build that cut them. One of
+// another build goes on by their ids, and so does the same one where the operator allows it.
 func TestAnotherBuild(t *testing.T) {
+	t.Run("another", func(t *testing.T) {
+		otherBytes(t, "build", func(s *nodeSpec) { s.Build = "two" })
+	})
+	t.Run("adopted", func(t *testing.T) {
+		otherBytes(t, "adoptbytes", func(s *nodeSpec) { s.Adopt = true })
+	})
+}
+
+// otherBytes has the epochs of a killed node come out with other bytes, which ends it, and goes on as the cure has it.
+func otherBytes(t *testing.T, app string, cure func(*nodeSpec)) {
 	b := startBrokers(t)
-	b.fill(t, "build", shopRecords()[:4_000])
-	spec := nodeSpec{Brokers: b, App: "build", Dir: t.TempDir(), Build: "one", EpochEvents: 100, Workers: 2, CheckpointEvery: time.Hour, Lease: 2 * time.Second}
+	b.fill(t, app, shopRecords()[:4_000])
+	spec := nodeSpec{Brokers: b, App: app, Dir: t.TempDir(), Build: "one", EpochEvents: 100, Workers: 2, CheckpointEvery: time.Hour, Lease: 2 * time.Second}
 
 	// Killed when an epoch is acknowledged and no marker says so yet.
 	spec.Stop, spec.StopAt = "acknowledged", 30
@@ -34,9 +44,16 @@ func TestAnotherBuild(t *testing.T) {
 	if err := launch(t, spec, nil).wait(t); err == nil || !strings.Contains(err.Error(), "other bytes") {
 		t.Fatalf("the build that published them ended with %v, want to be told of other bytes", err)
 	}
-	spec.Build = "two"
+	before, n := b.published(t, app)
+	cure(&spec)
 	launch(t, spec, nil).finish(t)
-	if _, n := b.published(t, "build"); n == 0 { // it fails the test if one is there twice
-		t.Error("nothing was published")
+	after, m := b.published(t, app) // it fails the test if one is there twice
+	if m <= n {
+		t.Errorf("%d messages were published before, %d are now: want more", n, m)
+	}
+	for id, data := range before {
+		if now, ok := after[id]; ok && now != data {
+			t.Errorf("%s was published anew with other bytes", id)
+		}
 	}
 }

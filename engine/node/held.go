@@ -6,13 +6,41 @@ import (
 	"math"
 
 	"github.com/cespare/xxhash/v2"
+	"go.uber.org/zap"
 
 	"nudge/streams"
 )
 
+// look reads what the stream holds above a sequence, however long it takes.
+func (o *outbox) look(ctx context.Context, floor uint64) error {
+	for {
+		var err error
+		if o.recovery, err = o.stored(ctx, floor); err == nil {
+			break
+		}
+		if err := o.n.sleep(ctx, waitNATS, "", err); err != nil {
+			return err
+		}
+	}
+	o.n.waitOver(waitNATS)
+	if o.adopted { // what it holds now is of no later epoch than those to come: an erasure reaches it
+		for _, h := range o.recovery {
+			o.floor = max(o.floor, h.seq)
+		}
+	}
+	return nil
+}
+
+// adopt has the node go on although the stream holds what this journal does not give, as the operator allows: any message may be there from now on.
+func (o *outbox) adopt(ctx context.Context, why error) error {
+	o.n.log.Warn("adopting the stream: decisions whose ids it holds are not published again", zap.Error(why))
+	o.adopted = true
+	return o.look(ctx, 0)
+}
+
 // settle looks what is left over of what the stream held, when all epochs of the journal have been run again. That may be nothing: it would be
 // of epochs that the journal has lost although it had called them durable.
-func (o *outbox) settle() error {
+func (o *outbox) settle(ctx context.Context) error {
 	if o.another { // whose epochs may have decided otherwise
 		o.recovery = nil
 	}
@@ -25,7 +53,11 @@ func (o *outbox) settle() error {
 			first, at = id, h
 		}
 	}
-	return fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, the journal ends at %d: %w; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, first, len(o.recovery)-1, o.fromNew-1, o.fromNew-1, errAhead)
+	err := fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, the journal ends at %d: %w; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, first, len(o.recovery)-1, o.fromNew-1, o.fromNew-1, errAhead)
+	if o.n.cfg.Adopt {
+		return o.adopt(ctx, err)
+	}
+	return err
 }
 
 // lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again

@@ -228,20 +228,9 @@ func (n *Node) takeLease(ctx context.Context) error {
 	if err := n.writeMarker(ctx); err != nil {
 		return err
 	}
-	for {
-		if o.recovery, err = o.stored(ctx, o.marker.Floor); err == nil {
-			break
-		}
-		if err := n.sleep(ctx, waitNATS, "", err); err != nil {
-			return err
-		}
+	if err := o.look(ctx, o.marker.Floor); err != nil {
+		return err
 	}
-	if o.adopted { // what it holds now is of no later epoch than those to come: an erasure reaches it
-		for _, h := range o.recovery {
-			o.floor = max(o.floor, h.seq)
-		}
-	}
-	n.waitOver(waitNATS)
 	n.syncedTo.Store(n.cfg.Journal.Synced())
 	return nil
 }

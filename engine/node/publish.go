@@ -122,7 +122,7 @@ func (o *outbox) run(ctx context.Context) error {
 			return err
 		}
 		if next != nil && next.settled != nil {
-			if err := o.settle(); err != nil {
+			if err := o.settle(ctx); err != nil {
 				return err
 			}
 			close(next.settled)
@@ -235,6 +235,11 @@ func (o *outbox) send(ctx context.Context, e *epochOut) error {
 		}
 	}
 	msgs, err := o.lacking(e)
+	if err != nil && o.n.cfg.Adopt && !o.adopted {
+		if err = o.adopt(ctx, err); err == nil {
+			msgs, err = o.lacking(e)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -459,7 +464,7 @@ func (o *outbox) write(ctx context.Context) error {
 // nextMarker says what is published by now.
 func (o *outbox) nextMarker() streams.Marker {
 	m := o.marker
-	m.Released = o.finish
+	m.Released, m.Adopted = o.finish, o.adopted
 	if d := o.done; d != nil && d.out.Epoch > m.Epoch {
 		m.Epoch, m.EntryHash, m.Offsets = d.out.Epoch, d.hash, o.n.offsetMap(d.offsets)
 		m.Floor = o.floor
