@@ -28,7 +28,8 @@ type Marker struct {
 	Owner   string                     `json:"owner"`
 	LeaseMS int64                      `json:"lease_ms"`   // how long the lease lasts from WrittenMS
 	Written int64                      `json:"written_ms"` // the owner's clock; only compared with that of the reader's with a margin
-	// Floor is the stream sequence of the last message of Epoch, or of an epoch before: all beyond it is of later epochs.
+	// Floor is the stream sequence of the last message of Epoch, or of an epoch before: all beyond it is of later epochs. While a start runs epochs again
+	// it lies below all messages that the stream held of later ones; what was lacking of Epoch, and was sent anew, may then be beyond it.
 	Floor uint64 `json:"floor"`
 	// Released is true when the owner has ended cleanly: the lease need not be waited out.
 	Released bool `json:"released,omitempty"`

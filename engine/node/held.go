@@ -31,6 +31,9 @@ func (o *outbox) look(ctx context.Context, floor uint64) error {
 	return nil
 }
 
+// unmet says that the stream held messages at the start that no epoch has given again yet, or that nobody has looked.
+func (o *outbox) unmet() bool { return !o.adopted && (o.recovery == nil || len(o.recovery) > 0) }
+
 // adopt has the node go on although the stream holds what this journal does not give, as the operator allows: any message may be there from now on.
 func (o *outbox) adopt(ctx context.Context, why error) error {
 	o.n.log.Warn("adopting the stream: decisions whose ids it holds are not published again", zap.Error(why))
@@ -42,9 +45,9 @@ func (o *outbox) adopt(ctx context.Context, why error) error {
 // of epochs that the journal has lost although it had called them durable.
 func (o *outbox) settle(ctx context.Context) error {
 	if o.another { // whose epochs may have decided otherwise
-		o.recovery = nil
+		clear(o.recovery)
 	}
-	if o.adopted || len(o.recovery) == 0 {
+	if !o.unmet() {
 		return nil
 	}
 	first, at := "", held{seq: math.MaxUint64}
@@ -54,10 +57,10 @@ func (o *outbox) settle(ctx context.Context) error {
 		}
 	}
 	err := fmt.Errorf("node: %w: the stream holds %s and %d more messages of epochs after %d, the journal ends at %d: %w; restore the backup that belongs to the stream, or use --adopt to go on and trust ids alone", ErrForeignState, first, len(o.recovery)-1, o.fromNew-1, o.fromNew-1, errAhead)
-	if o.n.cfg.Adopt {
-		return o.adopt(ctx, err)
+	if !o.n.cfg.Adopt {
+		return err
 	}
-	return err
+	return o.adopt(ctx, err)
 }
 
 // lacking returns the messages of an epoch that the stream does not hold: all of them, but while epochs are run again
@@ -66,6 +69,11 @@ func (o *outbox) lacking(e *epochOut) ([]streams.Message, error) {
 	switch {
 	case o.adopted:
 	case e.out.Epoch <= o.upToOld:
+		for i := 0; i < len(e.out.Messages) && len(o.recovery) > 0; i++ { // the marker may have been early
+			id := e.out.Messages[i].ID
+			e.held = max(e.held, o.recovery[id].seq)
+			delete(o.recovery, id)
+		}
 		return nil, nil
 	case e.out.Epoch >= o.fromNew:
 		return e.out.Messages, nil

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"nudge/engine/node"
 	"nudge/state"
 	"nudge/streams"
@@ -52,7 +55,7 @@ func newLossy(t *testing.T, app, to string) *lossy {
 	l := &lossy{brokers: startBrokers(t), to: to, folder: t.TempDir()}
 	l.fill(t, app, shopRecords()[:2_000])
 	l.spec = nodeSpec{Brokers: l.brokers, App: app, Dir: filepath.Join(t.TempDir(), "state"), EpochEvents: 40, Workers: 1, CheckpointEvents: 400,
-		Lease: time.Minute, WindowsTo: to, WindowsIn: l.folder}
+		Lease: time.Minute, Dedup: shortest, WindowsTo: to, WindowsIn: l.folder}
 	l.run(t)
 	l.send(t, app, slices.DeleteFunc(slices.Clone(shopRecords()[2_000:4_000]), func(r simulate.Record) bool { return r.Topic == simulate.Catalog }))
 	return l
@@ -226,6 +229,70 @@ func TestLostChange(t *testing.T) {
 	if last := l.lastEpoch(t); last != end {
 		t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
 	}
+}
+
+// deleteMessage takes a message out of the stream.
+func (b brokers) deleteMessage(t *testing.T, app string, seq uint64) {
+	t.Helper()
+	nc, err := client.Connect(b.NATS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "NUDGE_"+strings.ToUpper(app)+"_DECISIONS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), seq); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFloorBelowHeld has a start send a message anew that was deleted, behind those of later epochs, and kills it when the marker covers the epoch of that one and
+// later ones are not run again yet: the next start finds both.
+func TestFloorBelowHeld(t *testing.T) {
+	l := newLossy(t, "floor", "nats")
+	whole, _ := l.loseEntries(t)
+	l.spec.Dir, l.spec.Owner = whole, "node-"+l.spec.Dir
+	before, _ := l.marker(t, "floor")
+	behind := l.messagesAfter(t, "floor", before.Floor)
+	l.deleteMessage(t, "floor", before.Floor+1)
+	<-time.After(2 * shortest) // the server has forgotten its id
+
+	held := make(chan struct{})
+	killed, kill := context.WithCancel(t.Context())
+	defer kill()
+	first := l.spec
+	first.CheckpointEvents = 2_200 // of which the checkpoint holds 2,000
+	r := launch(t, first, at("checkpoint begin", 1, func() { close(held); <-killed.Done() }))
+	r.await(t, "the first checkpoint", func() bool {
+		select {
+		case <-held:
+			return true
+		default:
+			return false
+		}
+	})
+	var m streams.Marker
+	r.await(t, "the message and a marker that covers it", func() bool {
+		last := m
+		m, _ = l.marker(t, "floor")
+		return l.messagesAfter(t, "floor", before.Floor) == behind && m.Epoch > before.Epoch && m.Epoch == last.Epoch
+	})
+	r.kill()
+	kill()
+	if err := r.wait(t); !errors.Is(err, context.Canceled) {
+		t.Fatalf("killed, the node ended with %v", err)
+	}
+	if n := l.messagesAfter(t, "floor", m.Floor); n < 2 {
+		t.Errorf("above the floor %d of the marker of epoch %d are %d messages: want those of later epochs, and the one that was sent anew", m.Floor, m.Epoch, n)
+	}
+	l.run(t)
+	compareMessages(t, l.brokers, "floor", replayJournal(t, l.brokers, "floor", l.spec.Dir, 1, 0))
 }
 
 // TestAdoptedStream has an operator go on from a folder whose journal lacks epochs that the stream holds messages of: none of them is published

@@ -224,13 +224,14 @@ func (n *Node) takeLease(ctx context.Context) error {
 	}
 	o.marker.JournalID, o.marker.Owner, o.marker.LeaseMS, o.marker.Released = n.cfg.Journal.Header().ID, n.cfg.Owner, n.cfg.Lease.Milliseconds(), false
 	o.floor = o.marker.Floor
-	o.published.Store(o.marker.Epoch)
 	if err := n.writeMarker(ctx); err != nil {
 		return err
 	}
 	if err := o.look(ctx, o.marker.Floor); err != nil {
 		return err
 	}
+	o.early = o.unmet()
+	o.publishedUpTo()
 	n.syncedTo.Store(n.cfg.Journal.Synced())
 	return nil
 }

@@ -87,6 +87,7 @@ type outbox struct {
 	wrote    chan markerEnd
 	seq      uint64 // of the marker in its stream
 	finish   bool
+	early    bool            // the marker was made while there were such
 	recovery map[string]held // what the stream held above the floor at the start and no epoch has given again yet
 	upToOld  uint64          // epochs up to here were published before the start
 	fromNew  uint64          // epochs from here on are new
@@ -177,7 +178,7 @@ func (o *outbox) step(ctx context.Context) error {
 	}
 	o.reap()
 	age := o.lease.age(o.n.cfg.Now())
-	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch
+	behind := o.done != nil && o.done.out.Epoch > o.marker.Epoch || o.early && !o.unmet()
 	switch {
 	case len(o.erased) > 0:
 		return o.mark(ctx)
@@ -378,9 +379,10 @@ func (o *outbox) purge(ctx context.Context) error {
 	return nil
 }
 
-// publishedUpTo tells checkpoints how far everything is out, and purged.
+// publishedUpTo tells checkpoints how far everything is out, and purged. None is complete while the marker is early: messages of its epochs may lie above
+// its floor then, and these epochs have to be run again to know them.
 func (o *outbox) publishedUpTo() {
-	if len(o.erased) == 0 && o.published.Swap(o.marker.Epoch) != o.marker.Epoch {
+	if len(o.erased) == 0 && !o.early && o.published.Swap(o.marker.Epoch) != o.marker.Epoch {
 		o.n.nudgeMarks()
 	}
 }
@@ -416,7 +418,7 @@ func (o *outbox) ready() {
 	if o.attempt == nil {
 		m := o.nextMarker()
 		m.Written = o.begun.UnixMilli()
-		o.attempt = &m
+		o.attempt, o.early = &m, o.unmet()
 	}
 	o.n.step("marker")
 }
@@ -465,9 +467,17 @@ func (o *outbox) write(ctx context.Context) error {
 func (o *outbox) nextMarker() streams.Marker {
 	m := o.marker
 	m.Released, m.Adopted = o.finish, o.adopted
-	if d := o.done; d != nil && d.out.Epoch > m.Epoch {
+	d := o.done
+	if d != nil && d.out.Epoch > m.Epoch {
 		m.Epoch, m.EntryHash, m.Offsets = d.out.Epoch, d.hash, o.n.offsetMap(d.offsets)
+	}
+	if d != nil && d.out.Epoch == m.Epoch {
 		m.Floor = o.floor
+		if o.unmet() {
+			for _, h := range o.recovery { // of later epochs, though what was lacking of this one lies behind them now
+				m.Floor = min(m.Floor, h.seq-1)
+			}
+		}
 	}
 	return m
 }

@@ -60,7 +60,7 @@ func (n *Node) recover(fetching, kill context.Context) error {
 
 // markChecked has the marker catch up with a checkpoint that is ahead of it: of the epoch in which a rebuild was taken over, which put out nothing.
 func (n *Node) markChecked(kill context.Context) error {
-	if n.cfg.Store.Empty() || n.engine.Number() <= n.outbox.published.Load() {
+	if n.cfg.Store.Empty() || n.engine.Number() <= n.outbox.upToOld {
 		return nil
 	}
 	meta, err := engine.ReadMeta(n.cfg.Store.Meta())
