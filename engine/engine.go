@@ -260,7 +260,7 @@ func (e *Engine) Fold(ep *Epoch) (*Output, error) {
 // nobody is a turn for what no customer has caused. What it puts out comes after what the shards do.
 func (e *Engine) nobody() *Turn {
 	w := e.watermark()
-	t := &Turn{NowMS: w, WatermarkMS: w}
+	t := &Turn{NowMS: w, WatermarkMS: w, ClockMS: e.ClockMS()}
 	t.shard = e.shards[len(e.shards)-1]
 	t.byTimer, t.timer = true, Timer{Name: visitTimer, AtMS: w}
 	return t

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -72,6 +73,15 @@ func (s *shard) peek(kind byte, id string) (*customer, error) {
 		err = bad
 	}
 	return c, err
+}
+
+// ClockMS is the furthest that the event clock of any shard has come; math.MinInt64 before the first event.
+func (e *Engine) ClockMS() int64 {
+	furthest := int64(math.MinInt64)
+	for _, s := range e.shards {
+		furthest = max(furthest, s.baseMS)
+	}
+	return furthest
 }
 
 // ShardView is where a shard stands.

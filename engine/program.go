@@ -76,6 +76,7 @@ type Turn struct {
 	Anonymous   bool           // the id is an anonymous one
 	NowMS       int64          // event time of the cause
 	WatermarkMS int64          // of the shard
+	ClockMS     int64          // in Learn: the furthest that any shard's event clock has come; math.MinInt64 before the first event
 	State       State
 	Scratch     any
 

@@ -364,7 +364,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 	if p.audit != nil {
 		p.audit.endEpoch(t)
 	}
-	p.begun.note(t.WatermarkMS)
+	p.begun.note(t.ClockMS)
 	p.seenMS = max(p.seenMS, t.WatermarkMS)
 	t.CountMany(itemsEvicted, int64(p.catalog.evictions-p.catalog.told))
 	p.catalog.told = p.catalog.evictions

@@ -18,7 +18,7 @@ type Graft struct {
 	audiences   []uint32                  // keys
 	predictions []uint32                  // keys
 	timers      map[string]bool
-	begun       map[string]bool // keys of features that were kept before
+	lacks       []bool // by begun.parts
 	whole       []string
 	unlearned   []string
 	cancelled   bool // cancellations without their order: the older pipeline remembered no orders
@@ -26,12 +26,16 @@ type Graft struct {
 	longer      bool // more of what was looked at and bought
 }
 
-// NewGraft compares the program that the state was kept under with the new one, which has it loaded; from is the new one with what was folded from
-// the log.
-func NewGraft(old, now, from *Program) *Graft {
-	g := &Graft{now: now, from: from, features: map[string]*feature.Graft{}, timers: map[string]bool{}, begun: map[string]bool{}}
+// NewGraft compares the program that the state was kept under with the new one, which has it loaded; its event clock stands at a time; from is the new one with what was
+// folded from the log.
+func NewGraft(old, now, from *Program, clockMS int64) *Graft {
+	g := &Graft{now: now, from: from, features: map[string]*feature.Graft{}, timers: map[string]bool{}}
+	g.lacks = now.begun.lacks(old.begun, from.begun, clockMS)
+	rest := g.lacks
 	for _, entity := range entities {
-		g.features[entity] = now.set(entity).NewGraft(old.set(entity))
+		n := len(now.set(entity).Kept())
+		g.features[entity] = now.set(entity).NewGraft(rest[:n])
+		rest = rest[n:]
 	}
 	for _, a := range now.audiences {
 		if _, there := old.config.Audiences[a.name]; !there {
@@ -42,9 +46,6 @@ func NewGraft(old, now, from *Program) *Graft {
 		if _, there := old.timers[name]; !there {
 			g.timers[name] = true
 		}
-	}
-	for i, since := range now.begun.since {
-		g.begun[now.begun.keys[i]] = since != 0
 	}
 	for _, x := range now.predictions {
 		if before, there := old.config.Predictions[x.name]; !there || !reflect.DeepEqual(before, now.config.Predictions[x.name]) {
@@ -204,20 +205,17 @@ func (g *Graft) Tables() {
 	if g.facts {
 		g.now.rhythm.Add(g.from.rhythm)
 	}
+	b, standards := g.now.begun, len(g.lacks)-len(g.now.standards.keys)
 	for k, key := range g.now.standards.keys {
-		if i := slices.Index(g.from.standards.keys, key); i >= 0 && g.now.standards.moments[k].Empty() {
+		if i := slices.Index(g.from.standards.keys, key); i >= 0 && (g.lacks[standards+k] || g.now.standards.moments[k].Empty()) {
 			g.now.standards.table.Touch(uint32(k))
 			g.now.standards.moments[k] = g.from.standards.moments[i]
 		}
 	}
-	b := g.now.begun
-	for i, key := range b.keys {
-		if k := slices.Index(g.from.begun.keys, key); !g.begun[key] && k >= 0 && g.from.begun.since[k] != 0 {
-			if b.since[i] == 0 {
-				b.left--
-			}
-			b.table.Touch(uint32(i))
-			b.since[i] = g.from.begun.since[k]
+	for i, lacks := range g.lacks {
+		if lacks {
+			b.touch(i)
+			b.parts[i].sinceMS, b.parts[i].keptMS = g.from.begun.parts[i].sinceMS, b.parts[i].kept.KeepMS
 		}
 	}
 }

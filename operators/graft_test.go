@@ -7,7 +7,6 @@ import (
 
 	"nudge/engine"
 	"nudge/operators"
-	"nudge/operators/pipeline"
 	"nudge/streams"
 )
 
@@ -29,20 +28,12 @@ func (s *shop) graft(other *shop) *operators.Graft {
 	s.restart()
 	other.restart()
 	old := s.program.Program
-	config, faults := pipeline.Parse("shop.yaml", append([]byte("version: 1\napp: shop\n"), other.text...))
-	if len(faults) > 0 {
-		s.t.Fatal(faults)
-	}
-	s.decider, s.text, s.config.Definition = config.Deciders, other.text, other.text
-	s.close()
-	if err := s.open(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.reopen(string(other.text))
 	to, err := s.store.Begin()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := operators.NewGraft(old, s.program.Program, other.program.Program)
+	g := operators.NewGraft(old, s.program.Program, other.program.Program, s.engine.ClockMS())
 	if _, err := s.engine.Graft(other.engine, g, to, "test", 0); err != nil {
 		s.t.Fatal(err)
 	}
@@ -193,7 +184,7 @@ func TestGraftOfOtherEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.Abort()
-	g := operators.NewGraft(s.program.Program, s.program.Program, other.program.Program)
+	g := operators.NewGraft(s.program.Program, s.program.Program, other.program.Program, s.engine.ClockMS())
 	if _, err := s.engine.Graft(other.engine, g, to, "test", 0); err == nil || !strings.Contains(err.Error(), "the state has read up to") {
 		t.Fatalf("grafted what has read less: %v", err)
 	}

@@ -141,12 +141,14 @@ func planFeatures(old, now *Config) (changes []Change, err error) {
 			kept, warmMS := after.Origin(i, before)
 			was, named := before.Find(after.Name(i))
 			switch {
-			case kept && warmMS > 0:
+			case kept && warmMS > 0 && named:
 				c.What, c.Why = PlanChanged, "its tiles are kept; it covers its longer window after another "+Duration(warmMS*int64(time.Millisecond)).String()
+			case kept && warmMS > 0:
+				c.What, c.Why = PlanNew, "all that it needs is there, but not for so long; "+warm(warmMS)
 			case kept && named && len(after.Differs(i, before, was)) > 0:
 				c.What, c.Why = PlanChanged, strings.Join(after.Differs(i, before, was), ", ")+": another value of what is kept"
 			case kept && !named:
-				c.What, c.Why = PlanNew, "all that it needs is there: warm at once"
+				c.What, c.Why = PlanNew, "all that it needs is there: warm at once, if that is"
 			case !kept && named:
 				c.What, c.Why = PlanChanged, "it asks for what was not kept and starts empty; "+warm(warmMS)
 			case !kept:

@@ -8,7 +8,6 @@ import (
 
 	"nudge/engine"
 	"nudge/operators"
-	"nudge/operators/pipeline"
 	"nudge/streams"
 )
 
@@ -177,61 +176,12 @@ func TestHalfLifeChanged(t *testing.T) {
 	if together() != 1 {
 		t.Fatal("under the same half-life p2 was met with nothing")
 	}
-	config, faults := pipeline.Parse("shop.yaml", []byte("version: 1\napp: shop\n"+strings.Replace(text, "HALF", "1d", 1)))
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	s.decider = config.Deciders
-	s.close()
-	if err := s.open(); err != nil {
-		t.Fatal(err)
-	}
+	s.change(strings.Replace(text, "HALF", "1d", 1))
 	if together() != 0 {
 		t.Fatal("what was learned under 14d is read under 1d")
 	}
 	s.restart()
 	if together() != 0 {
 		t.Fatal("what was forgotten came back")
-	}
-}
-
-// A decision says which of its features a changed pipeline has had for less than their window; a pipeline's first ones go without saying.
-func TestWarmingIsSaid(t *testing.T) {
-	const text = "features: {user.old: {count: any, window: 1h}}\nrecommenders: {home: {when: page.viewed, log: [user.old]}}\n"
-	s := &shop{t: t}
-	defer s.close()
-	if fault := s.start(text); fault != "" {
-		t.Fatal(fault)
-	}
-	decided := func(lines ...string) (out string) {
-		for _, l := range lines {
-			out = s.fold([]streams.Record{s.event(l)}, nil, 0)
-		}
-		return out
-	}
-	if got := decided("09:00:00 u1 product.viewed p1", "09:00:10 u2 product.viewed p2", "09:01:00 u1 page.viewed"); !strings.Contains(got, "user.old") || strings.Contains(got, "warming") {
-		t.Fatalf("a new pipeline: %s", got)
-	}
-	s.restart()
-	changed := strings.Replace(text, "log: [user.old]", "log: [user.new, user.old]", 1)
-	changed = strings.Replace(changed, "user.old:", "user.new: {count: product.viewed, window: 2h}, user.old:", 1)
-	config, faults := pipeline.Parse("shop.yaml", []byte("version: 1\napp: shop\n"+changed))
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	s.decider = config.Deciders
-	s.close()
-	if err := s.open(); err != nil {
-		t.Fatal(err)
-	}
-	if got := decided("10:00:00 u1 product.viewed p1", "10:01:00 u1 page.viewed"); !strings.Contains(got, "warming [user.new]") {
-		t.Errorf("a minute after the change: %s", got)
-	}
-	s.restart()
-	if got := decided("11:59:00 u1 page.viewed"); !strings.Contains(got, "warming [user.new]") {
-		t.Errorf("before its window has passed: %s", got)
-	}
-	if got := decided("12:01:00 u1 page.viewed"); !strings.Contains(got, "user.new") || strings.Contains(got, "warming") {
-		t.Errorf("when its window has passed: %s", got)
 	}
 }

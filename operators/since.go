@@ -5,101 +5,250 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"nudge/engine"
 	"nudge/operators/feature"
 	"nudge/streams"
 )
 
-// begun is since when features have been kept: until a window's length has passed they see less than their window. It is noted when
-// the first epoch with a watermark is folded under a pipeline that has them.
+// begun is since when what features are made of has been kept: columns, which features may share, what orders have of their own, and the moments of values
+// that are standardised. A feature sees less than its window until that has passed since the last of its columns began. What is new begins where the
+// event clock stands after the first epoch under a pipeline that asks for it, so that nothing of the time from then on came before; what is asked for no more is
+// forgotten.
 type begun struct {
-	names []string // full names, such as user.views_1h
-	keys  []string // entity, and what the feature is: one that is renamed has been kept since before
-	fills []int64
-	since []int64 // 0: not yet
-	left  int     // of those
-	table *engine.Table
+	firstMS  int64 // since when the state is kept at all; 0: it has seen no event yet
+	parts    []begunPart
+	features []begunFeature
+	gone     []string // keys of rows of what is kept no more
+	settled  bool     // all of them have begun
+	table    *engine.Table
 
-	// The first time that any has been kept since, and until when those that came later see less than their window; 0: none did.
-	firstMS, lateMS int64
+	noted  map[string]int64 // as builds noted it that went by features and knew of no columns
+	lateMS int64            // until when features that came later than the state see less than their window; 0: none did
 }
 
+// begunPart is one thing that is kept.
+type begunPart struct {
+	key     string
+	set     *feature.Set // nil: of moments
+	kept    feature.Kept
+	sinceMS int64 // 0: not yet
+	keptMS  int64 // for how long its tiles have been kept; less than is asked for by now until the next epoch
+}
+
+// begunFeature is a feature by what it is made of.
+type begunFeature struct {
+	name    string // such as user.views_1h
+	noted   string // its key in begun.noted
+	set     *feature.Set
+	number  int
+	parts   []int
+	sinceMS int64 // 0: not yet
+	untilMS int64 // from then on it covers its window; feature.Never for one of a lifetime
+}
+
+// firstKey is the key of the row that says since when the state is kept.
+const firstKey = "first"
+
 func (p *Program) addBegun() {
-	b := &begun{}
+	b := &begun{noted: map[string]int64{}}
 	for _, entity := range entities {
-		set := p.set(entity)
+		set, at := p.set(entity), map[string]int{}
+		for _, k := range set.Kept() {
+			at[k.Key] = len(b.parts)
+			b.parts = append(b.parts, begunPart{key: entity + "\n" + k.Key, set: set, kept: k})
+		}
 		for i := range set.Len() {
-			if set.Fills(i) == feature.Never {
-				continue
+			f := begunFeature{name: entity + "." + set.Name(i), noted: entity + "\n" + set.Identity(i), set: set, number: i}
+			for _, key := range set.Reads(i) {
+				f.parts = append(f.parts, at[key])
 			}
-			b.names = append(b.names, entity+"."+set.Name(i))
-			b.keys = append(b.keys, entity+"\n"+set.Identity(i))
-			b.fills = append(b.fills, set.Fills(i))
+			b.features = append(b.features, f)
 		}
 	}
-	b.since, b.left = make([]int64, len(b.keys)), len(b.keys)
-	b.table = &engine.Table{Name: "begun",
-		Row: func(i uint32, key, value []byte) (k, v []byte) {
-			if int(i) >= len(b.keys) {
-				return key, nil
-			}
-			if key = append(key, b.keys[i]...); b.since[i] == 0 {
-				return key, nil
-			}
-			return key, binary.AppendVarint(value, b.since[i])
-		},
-		Load: func(key, value []byte) error {
-			since, n := binary.Varint(value)
-			if n != len(value) {
-				return fmt.Errorf("operators: since when %q has been kept: %x is no number", key, value)
-			}
-			for i := range b.keys {
-				if b.keys[i] == string(key) && b.since[i] == 0 {
-					b.since[i] = since
-					b.left--
-				}
-			}
-			return nil
-		},
-		Loaded: b.compare}
+	for _, key := range p.standards.keys {
+		b.parts = append(b.parts, begunPart{key: standardKey(key)})
+	}
+	b.table = &engine.Table{Name: "begun", Row: b.row, Load: b.load, Loaded: b.loaded}
 	p.begun = b
 }
 
-// note notes the time from which features that are new are kept.
-func (b *begun) note(watermarkMS int64) {
-	if b.left == 0 || watermarkMS == math.MinInt64 || watermarkMS == 0 {
-		return
-	}
-	for i := range b.since {
-		if b.since[i] == 0 {
-			b.table.Touch(uint32(i))
-			b.since[i] = watermarkMS
+func standardKey(key string) string { return entityUser + "\nstandard " + key }
+
+// row 0 says since when the state is kept, then come the parts and what is gone.
+func (b *begun) row(i uint32, key, value []byte) (k, v []byte) {
+	n := int(i) - 1
+	switch {
+	case n < 0:
+		if key = append(key, firstKey...); b.firstMS == 0 {
+			return key, nil
 		}
+		return key, binary.AppendVarint(value, b.firstMS)
+	case n < len(b.parts):
+		p := &b.parts[n]
+		if key = append(key, p.key...); p.sinceMS == 0 {
+			return key, nil
+		}
+		return key, binary.AppendUvarint(binary.AppendVarint(value, p.sinceMS), uint64(p.keptMS))
+	case n < len(b.parts)+len(b.gone):
+		return append(key, b.gone[n-len(b.parts)]...), nil
 	}
-	b.left = 0
+	return key, nil
+}
+
+func (b *begun) touch(part int) { b.table.Touch(uint32(part) + 1) }
+
+func (b *begun) load(key, value []byte) error {
+	since, n := binary.Varint(value)
+	kept, m := binary.Uvarint(value[max(n, 0):])
+	text := string(key)
+	_, what, _ := strings.Cut(text, "\n")
+	byFeature := what != "" && what[0] >= '0' && what[0] <= '9'
+	switch whole := text == firstKey || byFeature; {
+	case n <= 0, whole && n != len(value), !whole && (m <= 0 || n+m != len(value)):
+		return fmt.Errorf("operators: since when %q has been kept: %x is no time", key, value)
+	case text == firstKey:
+		b.firstMS = since
+		return nil
+	case byFeature:
+		b.noted[text] = since
+	}
+	if i := slices.IndexFunc(b.parts, func(p begunPart) bool { return p.key == text }); i >= 0 {
+		b.parts[i].sinceMS, b.parts[i].keptMS = since, int64(kept)
+	} else {
+		b.table.Touch(uint32(1 + len(b.parts) + len(b.gone)))
+		b.gone = append(b.gone, text)
+	}
+	return nil
+}
+
+func (b *begun) loaded() {
+	if b.firstMS == 0 && len(b.noted) > 0 {
+		b.adopt()
+	}
 	b.compare()
 }
 
-// compare finds those that came later than the first.
-func (b *begun) compare() {
-	b.firstMS, b.lateMS = 0, 0
-	for _, since := range b.since {
-		b.firstMS = earliest(b.firstMS, since)
+// adopt makes of what was noted by features what is known of their columns. It was noted of all features but those of a lifetime, whose columns are taken to
+// be as old as the state.
+func (b *begun) adopt() {
+	b.table.Touch(0)
+	for _, sinceMS := range b.noted {
+		b.firstMS = earliest(b.firstMS, sinceMS)
 	}
-	for i, since := range b.since {
-		if since > b.firstMS {
-			b.lateMS = max(b.lateMS, since+b.fills[i])
+	for i := range b.parts {
+		p := &b.parts[i]
+		var of []*begunFeature // with what was noted, those that reach back furthest first
+		for k := range b.features {
+			if f := &b.features[k]; b.noted[f.noted] != 0 && slices.Contains(f.parts, i) {
+				of = append(of, f)
+			}
+		}
+		slices.SortStableFunc(of, func(x, y *begunFeature) int { return compare(y.set.Reach(y.number), x.set.Reach(x.number)) })
+		switch {
+		case len(of) > 0:
+			longest := b.noted[of[0].noted]
+			p.sinceMS, p.keptMS = longest, min(of[0].set.Reach(of[0].number), p.kept.KeepMS)
+			for _, f := range of[1:] { // which may have kept tiles before the longest one was there
+				p.sinceMS = min(p.sinceMS, max(b.noted[f.noted], p.set.WholeSince(&p.kept, f.set.Reach(f.number), longest)))
+			}
+		case p.set == nil || p.set.Lasts(&p.kept):
+			p.sinceMS = b.firstMS
+		default:
+			continue
+		}
+		b.touch(i)
+	}
+}
+
+// note notes the time from which what is new is kept.
+func (b *begun) note(clockMS int64) {
+	if b.settled || clockMS == math.MinInt64 || clockMS == 0 {
+		return
+	}
+	if b.firstMS == 0 {
+		b.table.Touch(0)
+		b.firstMS = clockMS
+	}
+	for i := range b.parts {
+		if p := &b.parts[i]; p.sinceMS == 0 || p.keptMS != p.kept.KeepMS {
+			b.touch(i)
+			p.sinceMS, p.keptMS = p.since(clockMS), p.kept.KeepMS
+			if p.sinceMS == 0 {
+				p.sinceMS = clockMS
+			}
+		}
+	}
+	b.settled = true
+	b.compare()
+}
+
+// since is since when all of the part is there that is asked for: where its tiles are to be kept longer than they were, those of before are gone.
+func (p *begunPart) since(clockMS int64) int64 {
+	if p.set == nil || p.sinceMS == 0 || p.keptMS >= p.kept.KeepMS {
+		return p.sinceMS
+	}
+	return max(p.sinceMS, p.set.WholeSince(&p.kept, p.keptMS, clockMS))
+}
+
+// lacks says of each part whether a state that was kept under an older pipeline has less of it than the log that from was folded from: it was not kept, or it
+// began later than the state and than the log. Tiles that began later and are all whole by now lack nothing.
+func (b *begun) lacks(old, from *begun, clockMS int64) []bool {
+	out := make([]bool, len(b.parts))
+	for i := range b.parts {
+		p := &b.parts[i]
+		since, log := p.since(clockMS), from.parts[i].sinceMS
+		switch {
+		case !slices.ContainsFunc(old.parts, func(o begunPart) bool { return o.key == p.key }):
+			out[i] = true
+		case log != 0 && since > log:
+			out[i] = p.late(since, b.firstMS, clockMS)
+		}
+	}
+	return out
+}
+
+// late says whether less of the part is there than a state has that has kept it from its beginning.
+func (p *begunPart) late(sinceMS, firstMS, clockMS int64) bool {
+	return sinceMS > firstMS && (p.set == nil || sinceMS > p.set.WholeSince(&p.kept, p.kept.KeepMS, clockMS))
+}
+
+// compare derives what is known of features from what is known of their columns.
+func (b *begun) compare() {
+	b.lateMS = 0
+	for i := range b.features {
+		f := &b.features[i]
+		f.sinceMS, f.untilMS = 0, 0
+		for _, n := range f.parts {
+			since := b.parts[n].sinceMS
+			if since == 0 {
+				f.sinceMS = 0
+				break
+			}
+			f.sinceMS = max(f.sinceMS, since)
+		}
+		if f.sinceMS == 0 {
+			continue
+		}
+		if f.untilMS = f.set.Covers(f.number, f.sinceMS); f.sinceMS > b.firstMS && f.untilMS != feature.Never {
+			b.lateMS = max(b.lateMS, f.untilMS)
 		}
 	}
 }
 
-// appendLate appends the name of a feature that a pipeline got later than others, while it sees less than its window.
+// warms says whether a feature sees less than its window, and will not for ever.
+func (f *begunFeature) warms(nowMS int64) bool {
+	return f.sinceMS != 0 && f.untilMS != feature.Never && nowMS < f.untilMS
+}
+
+// appendLate appends the name of a feature that came later than the state, while it sees less than its window.
 func (b *begun) appendLate(names []string, name string, nowMS int64) []string {
 	if nowMS >= b.lateMS {
 		return names
 	}
-	if i := slices.Index(b.names, name); i >= 0 && b.since[i] > b.firstMS && nowMS < b.since[i]+b.fills[i] {
+	i := slices.IndexFunc(b.features, func(f begunFeature) bool { return f.name == name })
+	if i >= 0 && b.features[i].sinceMS > b.firstMS && b.features[i].warms(nowMS) {
 		names = append(names, name)
 	}
 	return names
@@ -108,13 +257,12 @@ func (b *begun) appendLate(names []string, name string, nowMS int64) []string {
 // Warming says until when features see less than their window, as of a time.
 func (p *Program) Warming(nowMS int64) map[string]string {
 	var out map[string]string
-	b := p.begun
-	for i, name := range b.names {
-		if untilMS := b.since[i] + b.fills[i]; b.since[i] != 0 && nowMS < untilMS {
+	for i := range p.begun.features {
+		if f := &p.begun.features[i]; f.warms(nowMS) {
 			if out == nil {
 				out = map[string]string{}
 			}
-			out[name] = string(streams.AppendTime(nil, untilMS))
+			out[f.name] = string(streams.AppendTime(nil, f.untilMS))
 		}
 	}
 	return out

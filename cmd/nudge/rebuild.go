@@ -303,7 +303,7 @@ func (r *rebuild) takeOver(folded *state.Store) (err error) {
 			return p, err
 		},
 		Grafter: func(now, from engine.Program) (engine.Grafter, error) {
-			graft = operators.NewGraft(r.old.program, now.(*operators.Program), from.(*operators.Program))
+			graft = operators.NewGraft(r.old.program, now.(*operators.Program), from.(*operators.Program), r.old.engine.ClockMS())
 			return graft, nil
 		}})
 	if err != nil {

@@ -2,8 +2,8 @@ package feature
 
 import "slices"
 
-// Graft gives rows that another set has written what they lack under this one: columns that only this set has, and tiles of longer ago. It takes
-// them out of rows of this set that were made of the same events.
+// Graft gives rows what they lack of what is kept: columns, and what orders have of their own. It takes it out of rows of the same set that were made of
+// the same events.
 type Graft struct {
 	set    *Set
 	tiers  []missing
@@ -14,50 +14,37 @@ type Graft struct {
 // missing is what the rows lack of a tier.
 type missing struct {
 	whole           bool // all of it
-	longer          bool // tiles that the other set did not keep so long
 	cells, sketches []int
 }
 
-// NewGraft says what rows that old has written lack; nil where that is nothing.
-func (s *Set) NewGraft(old *Set) *Graft {
+// NewGraft makes one of what rows lack, in the order of Kept; nil where that is nothing.
+func (s *Set) NewGraft(lacks []bool) *Graft {
+	if !slices.Contains(lacks, true) {
+		return nil
+	}
 	g := &Graft{set: s, tiers: make([]missing, len(s.tiers))}
-	any := false
 	for i := range s.tiers {
 		t, m := &s.tiers[i], &g.tiers[i]
-		k := slices.IndexFunc(old.tiers, func(o tier) bool { return o.clock == t.clock && o.resMS == t.resMS })
-		if k < 0 {
-			m.whole, any = true, true
-			continue
-		}
-		o := &old.tiers[k]
-		m.cells, m.sketches = lacking(t.cells, o.cells), lacking(t.sketches, o.sketches)
-		m.longer = t.keepMS > o.keepMS
+		m.cells, lacks = lacking(lacks, len(t.cells))
+		m.sketches, lacks = lacking(lacks, len(t.sketches))
 		// What counts as a session depends on the columns: with more of them it may begin earlier and end later.
 		m.whole = t.clock == clockSession && len(m.cells)+len(m.sketches) > 0
-		any = any || m.whole || m.longer || len(m.cells)+len(m.sketches) > 0
 	}
-	for _, i := range s.orders {
-		known := slices.ContainsFunc(old.orders, func(k int) bool { return old.sources[k].key == s.sources[i].key })
-		g.orders = g.orders || !known
-	}
-	for i := range s.held {
-		had := slices.ContainsFunc(old.held, func(h heldColumn) bool { return h.same(&s.held[i]) })
-		g.had, g.orders = append(g.had, had), g.orders || !had
-	}
-	if !any && !g.orders {
-		return nil
+	g.orders = slices.Contains(lacks, true)
+	for _, lacks := range lacks[len(s.orders):] {
+		g.had = append(g.had, !lacks)
 	}
 	return g
 }
 
-// lacking lists the columns of ours that theirs does not have.
-func lacking(ours, theirs []column) (cols []int) {
-	for j, k := range same(ours, theirs) {
-		if k < 0 {
+// lacking lists which of the next n columns are lacking.
+func lacking(lacks []bool, n int) (cols []int, rest []bool) {
+	for j := range n {
+		if lacks[j] {
 			cols = append(cols, j)
 		}
 	}
-	return cols
+	return cols, lacks[n:]
 }
 
 // Orders says whether what orders counted for is among what is lacking.
@@ -81,7 +68,7 @@ func (g *Graft) Take(into, from *Row) {
 		switch {
 		case m.whole:
 			into.tiers[i] = from.tiers[i]
-		case m.longer || len(m.cells)+len(m.sketches) > 0:
+		case len(m.cells)+len(m.sketches) > 0:
 			m.take(t, &into.tiers[i], &from.tiers[i])
 		}
 	}

@@ -30,27 +30,9 @@ func (s *Set) Origin(i int, old *Set) (kept bool, warmMS int64) {
 				return false, f.fills()
 			}
 		}
-		if f.span.kind == sliding && f.span.sizeMS > o.keepMS {
-			return true, f.span.sizeMS - o.keepMS
-		}
-		return true, 0
+		return true, max(0, f.reach()-o.keepMS)
 	}
 	return false, f.fills()
-}
-
-// fills is how much time passes until a feature that begins empty covers its window.
-func (f *feature) fills() int64 {
-	const day = 24 * 3600_000
-	switch f.span.kind {
-	case lifetime:
-		return Never
-	case calendar:
-		if f.span.label == "week" {
-			return 7 * day
-		}
-		return day
-	}
-	return f.span.sizeMS
 }
 
 // Differs says in what feature i makes another value of the same columns than feature j of another set: each key with what it was and is.

@@ -39,9 +39,6 @@ func (s *Set) Identity(i int) string {
 	return text
 }
 
-// Fills is how much time passes until feature i, begun empty, covers its window; Never for one of a lifetime.
-func (s *Set) Fills(i int) int64 { return s.features[i].fills() }
-
 // Moments gives feature i the moments that it is standardised by. They may change between two uses of the set, not during one.
 func (s *Set) Moments(i int, m *models.Moments) { s.features[i].moments = m }
 
