@@ -139,7 +139,7 @@ func (c *Catalog) ensure(hash uint64, id string) models.Item {
 	if i := c.find(hash); i != models.NoItem {
 		return i
 	}
-	if len(c.free) == 0 && len(c.hashes) >= c.limit {
+	if !c.room() {
 		c.evict()
 	}
 	if c.unsorted {
@@ -162,6 +162,9 @@ func (c *Catalog) ensure(hash uint64, id string) models.Item {
 	c.enter(n)
 	return models.MakeItem(n, c.gens[n])
 }
+
+// room says whether ensure empties no row.
+func (c *Catalog) room() bool { return len(c.free) > 0 || len(c.hashes) < c.limit }
 
 func (c *Catalog) extend(row uint32) {
 	for len(c.hashes) <= int(row) {

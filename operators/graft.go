@@ -98,6 +98,9 @@ func (g *Graft) sameItems() bool {
 // Unlearned lists the models that have to learn afresh, because the log had other items in the catalogue than the state.
 func (g *Graft) Unlearned() []string { return g.unlearned }
 
+// Filled names the features that the state lacks, or lacks some time of.
+func (g *Graft) Filled() []string { return g.now.begun.of(func(i int) bool { return g.lacks[i] }) }
+
 // Timer says whether timers of that name are among what the state lacks.
 func (g *Graft) Timer(name string) bool { return g.timers[name] }
 
@@ -130,7 +133,13 @@ func (g *Graft) Customer(into, from engine.State) {
 		c.setTrait(x.name, x.value, x.atMS)
 	}
 	if g.features[entityItem].Orders() || g.features[entityGlobal].Orders() {
+		own := c.receipts
 		c.receipts = o.receipts
+		for _, r := range own { // of orders that are older than the log
+			if !slices.ContainsFunc(o.receipts, func(x receipt) bool { return compareReceipts(&x, &r) == 0 }) {
+				c.addReceipt(r)
+			}
+		}
 	}
 	if g.cancelled {
 		c.cancelled = o.cancelled
@@ -172,7 +181,7 @@ func (g *Graft) parts(c, o *Customer) {
 	case session == nil || x.key == "":
 	case c.parts.session.key == x.key:
 		session.Take(&c.parts.session.row, &x.row)
-	case c.parts.session.key == "":
+	case c.parts.session.key == "", x.atMS < c.parts.session.atMS: // which began before any feature of sessions was asked for
 		c.parts.session = *x
 	}
 	if c.parts.empty() {
@@ -192,7 +201,7 @@ func (g *Graft) Tables() {
 			if row.Empty() || i >= len(g.from.catalog.hashes) || g.from.catalog.hashes[i] == 0 {
 				continue
 			}
-			if to := g.now.catalog.find(g.from.catalog.hashes[i]); to != models.NoItem {
+			if to := g.item(uint32(i)); to != models.NoItem {
 				g.now.items.table.Touch(to.Row())
 				x.Take(g.now.items.at(to.Row()), row)
 			}
@@ -205,9 +214,9 @@ func (g *Graft) Tables() {
 	if g.facts {
 		g.now.rhythm.Add(g.from.rhythm)
 	}
-	b, standards := g.now.begun, len(g.lacks)-len(g.now.standards.keys)
+	b, standards := g.now.begun, g.lacks[len(g.lacks)-len(g.now.standards.keys):]
 	for k, key := range g.now.standards.keys {
-		if i := slices.Index(g.from.standards.keys, key); i >= 0 && (g.lacks[standards+k] || g.now.standards.moments[k].Empty()) {
+		if i := slices.Index(g.from.standards.keys, key); i >= 0 && (standards[k] || g.now.standards.moments[k].Empty()) {
 			g.now.standards.table.Touch(uint32(k))
 			g.now.standards.moments[k] = g.from.standards.moments[i]
 		}
@@ -218,6 +227,17 @@ func (g *Graft) Tables() {
 			b.parts[i].sinceMS, b.parts[i].keptMS = g.from.begun.parts[i].sinceMS, b.parts[i].kept.KeepMS
 		}
 	}
+}
+
+// item is what the state knows as the item of a row; one of which nothing asked before is taken in while there is room.
+func (g *Graft) item(row uint32) models.Item {
+	a, b := g.now.catalog, g.from.catalog
+	if i := a.find(b.hashes[row]); i != models.NoItem || !a.room() {
+		return i
+	}
+	i := a.ensure(b.hashes[row], b.rows[row].id)
+	a.days[i.Row()] = b.days[row]
+	return i
 }
 
 // TakeCatalog gives every item the row that it has in another program, before anything is folded: what is learned then fits that one's state.

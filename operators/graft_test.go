@@ -2,6 +2,9 @@ package operators_test
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -95,19 +98,187 @@ func TestGraft(t *testing.T) {
 		t.Fatal("the rest of the traffic closed no window, or logged no feature")
 	}
 	for name, s := range parts {
-		got := s.foldAll(rest)
-		for i := range want {
-			a, b := strings.Split(got[i], "\n"), strings.Split(want[i], "\n")
-			for k := range min(len(a), len(b)) {
-				if a[k] != b[k] {
-					t.Fatalf("%s, epoch %d after the graft, line %d:\n%s\nwant:\n%s", name, i+1, k+1, a[k], b[k])
-				}
-			}
-			if len(a) != len(b) {
-				t.Fatalf("%s, epoch %d after the graft: %d lines, want %d", name, i+1, len(a), len(b))
+		sameAs(t, name, s.foldAll(rest), want)
+	}
+}
+
+// sameAs compares what two shops put out after a graft, epoch by epoch.
+func sameAs(t *testing.T, name string, got, want []string) {
+	t.Helper()
+	for i := range want {
+		a, b := strings.Split(got[i], "\n"), strings.Split(want[i], "\n")
+		for k := range min(len(a), len(b)) {
+			if a[k] != b[k] {
+				t.Fatalf("%s, epoch %d after the graft, line %d:\n%s\nwant:\n%s", name, i+1, k+1, a[k], b[k])
 			}
 		}
+		if len(a) != len(b) {
+			t.Fatalf("%s, epoch %d after the graft: %d lines, want %d", name, i+1, len(a), len(b))
+		}
 	}
+}
+
+// What has begun empty under the pipeline that is in force is completed by what the same pipeline has folded from the whole log: features are then those of
+// a shop that has had it from the beginning.
+func TestGraftInForce(t *testing.T) {
+	lines := withReturns(busy(4, 4000))
+	whole, rest := &shop{t: t}, lines[3000:]
+	defer whole.close()
+	text := strings.Replace(busyShop, "items: 100", "items: 1000", 1)
+	text = strings.Replace(text, "user.usual: {count: any, window: 1h,", "user.usual: {count: any, window: 6h,", 1)
+	text = strings.Replace(text, "  user.dear:", "  user.rich: {quantile: order.completed.value, q: 0.9}\n  user.back: {sum: order.completed.value, window: 6h}\n  user.dear:", 1)
+	text = strings.Replace(text, "log: [user.dear, user.kinds]", "log: [user.dear, user.kinds, user.rich, user.back, user_category.views, item.sold_3h, global.visits_day]", 1)
+	if fault := whole.start(text); fault != "" {
+		t.Fatal(fault)
+	}
+	var catalog []string
+	for n := range 160 {
+		catalog = append(catalog, fmt.Sprintf(`p%d {"categories":["kind %d"]}`, n, n%30))
+	}
+	whole.fold(nil, whole.items(strings.Join(catalog, "\n")), base)
+	whole.foldAll(lines[:3000])
+	few := without(t, text, "features:", "predictions:")
+	few = strings.Replace(few, "predictions:", "features:\n  user.dear: {max: any.price}\n  item.sold: {sum: order.completed.quantity, window: 1h}\n  item.orders: {count: order.completed, window: {tumbling: 1h}}\npredictions:", 1)
+	few = without(t, strings.Replace(few, "item.orders, item.met", "item.orders", 1), "    days:", "limits:")
+	few = without(t, without(t, few, "    log: [user.usual, session.steps]", "    trend_half_life"), "    log: [user.dear", "    half_life")
+	var parts []*shop
+	changed := []int{1500, 2950}
+	for _, at := range changed {
+		s := &shop{t: t}
+		defer s.close()
+		if fault := s.start(few); fault != "" {
+			t.Fatal(fault)
+		}
+		s.fold(nil, s.items(strings.Join(catalog, "\n")), base)
+		s.foldAll(lines[:at])
+		s.restart()
+		s.change(text)
+		s.foldAll(lines[at:3000])
+		if table(s, "standards") == table(whole, "standards") || known(s, "u7") == known(whole, "u7") || !strings.Contains(known(whole, "u7"), "user_category.views") {
+			t.Fatal("nothing has begun empty, or no category is known")
+		}
+		empty := strings.Join(s.program.BegunEmpty(s.engine.ClockMS()), " ")
+		g := s.graft(whole)
+		if got := strings.Join(g.Filled(), " "); got != empty || !strings.Contains(got, "user.usual user_category.views session.steps") || strings.Contains(got, "user.dear") {
+			t.Errorf("changed at %d: filled %q, what began empty was %q", at, got, empty)
+		}
+		if got, want := table(s, "standards"), table(whole, "standards"); got != want {
+			t.Errorf("changed at %d:\n%s\nwant:\n%s", at, got, want)
+		}
+		for n := range 160 {
+			item := fmt.Sprintf("p%d", n)
+			if got, want := features(s, item), features(whole, item); got != want {
+				t.Fatalf("changed at %d, %s:\n%s\nwant:\n%s", at, item, got, want)
+			}
+		}
+		for n := range 25 {
+			id := fmt.Sprintf("u%d", n)
+			if got, want := known(s, id), known(whole, id); got != want {
+				t.Fatalf("changed at %d, %s:\n%s\nwant:\n%s", at, id, got, want)
+			}
+		}
+		if left := s.program.BegunEmpty(s.engine.ClockMS()); len(left) > 0 {
+			t.Errorf("changed at %d: %q still are as if they had begun empty", at, left)
+		}
+		if g := operators.NewGraft(s.program.Program, s.program.Program, whole.program.Program, s.engine.ClockMS()); len(g.Filled()) > 0 {
+			t.Errorf("changed at %d: %q would be filled once more", at, g.Filled())
+		}
+		parts = append(parts, s)
+	}
+	want := whole.foldAll(rest)
+	for i, s := range parts {
+		sameAs(t, fmt.Sprintf("changed at %d", changed[i]), s.foldAll(rest), want)
+	}
+}
+
+// A log that does not reach back to the state's beginning fills what began after it, and takes nothing of what was known before.
+func TestGraftOfAShortLog(t *testing.T) {
+	const before = "features: {user.views: {count: product.viewed}, item.views: {count: product.viewed}}\nlimits: {items: 1000}\n"
+	after := strings.Replace(before, "features: {", "features: {user.adds: {count: product.added}, item.adds: {count: product.added}, ", 1)
+	lines := busy(7, 1500)
+	s := &shop{t: t}
+	defer s.close()
+	if fault := s.start(before); fault != "" {
+		t.Fatal(fault)
+	}
+	s.foldAll(lines[:1000])
+	s.restart()
+	s.change(after)
+	s.foldAll(lines[1000:])
+	// all are the values of two features, of each customer and item that has some.
+	all := func(s *shop, user, item string) (out string) {
+		find := regexp.MustCompile("(" + user + "|" + item + ")\"?: ?([1-9][0-9]*)")
+		for n := range 160 {
+			out += fmt.Sprintln(n, find.FindAllStringSubmatch(known(s, fmt.Sprintf("u%d", n))+features(s, fmt.Sprintf("p%d", n)), -1))
+		}
+		return out
+	}
+	views := all(s, "user.views", "item.views")
+	for _, x := range []struct {
+		from   int
+		filled string
+	}{{1200, "[]"}, {500, "[user.adds item.adds]"}} {
+		log := &shop{t: t}
+		defer log.close()
+		if fault := log.start(after); fault != "" {
+			t.Fatal(fault)
+		}
+		if err := log.program.TakeCatalog(s.program.Program); err != nil {
+			t.Fatal(err)
+		}
+		log.offset = int64(x.from)
+		log.foldAll(lines[x.from:])
+		adds := all(log, "user.adds", "item.adds")
+		if x.filled == "[]" {
+			adds = all(s, "user.adds", "item.adds")
+		}
+		if got := fmt.Sprint(s.graft(log).Filled()); got != x.filled {
+			t.Errorf("a log from line %d on filled %s, want %s", x.from, got, x.filled)
+		}
+		if got := all(s, "user.views", "item.views"); got != views || !strings.Contains(got, "item.views") {
+			t.Errorf("a log from line %d on: views\n%s, before\n%s", x.from, got, views)
+		}
+		if got := all(s, "user.adds", "item.adds"); got != adds {
+			t.Errorf("a log from line %d on: added\n%s, want\n%s", x.from, got, adds)
+		}
+	}
+}
+
+// table is the encoding of one table of shared state.
+func table(s *shop, name string) string {
+	var out bytes.Buffer
+	for l := range bytes.Lines(s.shared()) {
+		if bytes.HasPrefix(l, []byte(name)) {
+			out.Write(l)
+		}
+	}
+	return out.String()
+}
+
+// features are those of an item, where they are not as of one that nothing has happened to.
+func features(s *shop, item string) string {
+	x, _ := s.program.DescribeItem(item)
+	if x == nil {
+		return ""
+	}
+	all := x.(*operators.ItemDescription).Features
+	maps.DeleteFunc(all, func(_ string, v any) bool { return v == 0.0 })
+	return fmt.Sprint(all)
+}
+
+// known is what is told of a customer, decisions, audiences and what was warming at their last event aside.
+func known(s *shop, id string) string {
+	views, err := s.engine.Customers(id, false)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, v := range views {
+		x := s.program.Describe(v.State.(*operators.Customer)).(*operators.Description)
+		x.Deciders, x.Audiences, x.Warming = nil, nil, nil
+		out.WriteString(pretty(x))
+	}
+	return out.String()
 }
 
 // A pipeline that asked for nothing but features takes over what deciders need, and models.
@@ -131,34 +302,13 @@ func TestGraftModels(t *testing.T) {
 	if g := s.graft(whole); len(g.Unlearned()) > 0 {
 		t.Fatalf("%q have to learn afresh", g.Unlearned())
 	}
-	table := func(s *shop, name string) string {
-		var out bytes.Buffer
-		for l := range bytes.Lines(s.shared()) {
-			if bytes.HasPrefix(l, []byte(name)) {
-				out.Write(l)
-			}
-		}
-		return out.String()
-	}
 	for _, name := range []string{"next_together", "next_items", "next_sessions", "next_ranker", "sequence ", "sequence_heads", "predicts_", "item_features"} {
 		if got, want := table(s, name), table(whole, name); got != want || want == "" {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 		}
 	}
-	known := func(s *shop, id string) (out []string) {
-		views, err := s.engine.Customers(id, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, v := range views {
-			x := s.program.Describe(v.State.(*operators.Customer)).(*operators.Description)
-			x.Deciders, x.Audiences = nil, nil
-			out = append(out, pretty(x))
-		}
-		return out
-	}
 	for _, id := range []string{"u1", "u7", "u24"} {
-		if got, want := strings.Join(known(s, id), ""), strings.Join(known(whole, id), ""); got != want {
+		if got, want := known(s, id), known(whole, id); got != want {
 			t.Errorf("%s:\n%s\nwant:\n%s", id, got, want)
 		}
 	}

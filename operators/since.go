@@ -44,9 +44,13 @@ type begunFeature struct {
 	set     *feature.Set
 	number  int
 	parts   []int
+	moments int   // the part that it is standardised by; -1: none
 	sinceMS int64 // 0: not yet
 	untilMS int64 // from then on it covers its window; feature.Never for one of a lifetime
 }
+
+// beginningMS is how exactly a beginning is known: an epoch holds at most a minute of event time.
+const beginningMS = 60_000
 
 // firstKey is the key of the row that says since when the state is kept.
 const firstKey = "first"
@@ -60,21 +64,20 @@ func (p *Program) addBegun() {
 			b.parts = append(b.parts, begunPart{key: entity + "\n" + k.Key, set: set, kept: k})
 		}
 		for i := range set.Len() {
-			f := begunFeature{name: entity + "." + set.Name(i), noted: entity + "\n" + set.Identity(i), set: set, number: i}
+			f := begunFeature{name: entity + "." + set.Name(i), noted: entity + "\n" + set.Identity(i), set: set, number: i, moments: -1}
 			for _, key := range set.Reads(i) {
 				f.parts = append(f.parts, at[key])
 			}
 			b.features = append(b.features, f)
 		}
 	}
-	for _, key := range p.standards.keys {
-		b.parts = append(b.parts, begunPart{key: standardKey(key)})
+	for k, key := range p.standards.keys {
+		b.features[p.standards.features[k]].moments = len(b.parts) // those of customers come first
+		b.parts = append(b.parts, begunPart{key: entityUser + "\nstandard " + key})
 	}
 	b.table = &engine.Table{Name: "begun", Row: b.row, Load: b.load, Loaded: b.loaded}
 	p.begun = b
 }
-
-func standardKey(key string) string { return entityUser + "\nstandard " + key }
 
 // row 0 says since when the state is kept, then come the parts and what is gone.
 func (b *begun) row(i uint32, key, value []byte) (k, v []byte) {
@@ -211,7 +214,24 @@ func (b *begun) lacks(old, from *begun, clockMS int64) []bool {
 
 // late says whether less of the part is there than a state has that has kept it from its beginning.
 func (p *begunPart) late(sinceMS, firstMS, clockMS int64) bool {
-	return sinceMS > firstMS && (p.set == nil || sinceMS > p.set.WholeSince(&p.kept, p.kept.KeepMS, clockMS))
+	return sinceMS > firstMS+beginningMS && (p.set == nil || sinceMS > p.set.WholeSince(&p.kept, p.kept.KeepMS, clockMS))
+}
+
+// of names the features that are made of some part.
+func (b *begun) of(parts func(i int) bool) (names []string) {
+	for i := range b.features {
+		if f := &b.features[i]; slices.ContainsFunc(f.parts, parts) || f.moments >= 0 && parts(f.moments) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// BegunEmpty names the features that began later than the state, and see less than they would if they had been there from its beginning: what a rebuild may
+// fill. clockMS is where the event clock stands.
+func (p *Program) BegunEmpty(clockMS int64) []string {
+	b := p.begun
+	return b.of(func(i int) bool { return b.parts[i].late(b.parts[i].since(clockMS), b.firstMS, clockMS) })
 }
 
 // compare derives what is known of features from what is known of their columns.
@@ -231,11 +251,14 @@ func (b *begun) compare() {
 		if f.sinceMS == 0 {
 			continue
 		}
-		if f.untilMS = f.set.Covers(f.number, f.sinceMS); f.sinceMS > b.firstMS && f.untilMS != feature.Never {
+		if f.untilMS = f.set.Covers(f.number, f.sinceMS); b.younger(f) && f.untilMS != feature.Never {
 			b.lateMS = max(b.lateMS, f.untilMS)
 		}
 	}
 }
+
+// younger says whether a feature came later than the state.
+func (b *begun) younger(f *begunFeature) bool { return f.sinceMS > b.firstMS+beginningMS }
 
 // warms says whether a feature sees less than its window, and will not for ever.
 func (f *begunFeature) warms(nowMS int64) bool {
@@ -248,7 +271,7 @@ func (b *begun) appendLate(names []string, name string, nowMS int64) []string {
 		return names
 	}
 	i := slices.IndexFunc(b.features, func(f begunFeature) bool { return f.name == name })
-	if i >= 0 && b.features[i].sinceMS > b.firstMS && b.features[i].warms(nowMS) {
+	if i >= 0 && b.younger(&b.features[i]) && b.features[i].warms(nowMS) {
 		names = append(names, name)
 	}
 	return names

@@ -27,7 +27,7 @@ func TestWarmingIsSaid(t *testing.T) {
 	if fault := s.start(text); fault != "" {
 		t.Fatal(fault)
 	}
-	if got := s.decided("09:00:00 u1 product.viewed p1", "09:00:10 u2 product.viewed p2", "09:01:00 u1 page.viewed"); !strings.Contains(got, "user.old") || strings.Contains(got, "warming") {
+	if got := s.decided("09:00:00 u1 product.viewed p1", "09:00:10 u2 product.viewed p2", "09:05:00 u1 page.viewed"); !strings.Contains(got, "user.old") || strings.Contains(got, "warming") {
 		t.Fatalf("a new pipeline: %s", got)
 	}
 	s.restart()
@@ -41,16 +41,16 @@ func TestWarmingIsSaid(t *testing.T) {
 	if got := s.decided("11:00:00 u1 page.viewed"); !strings.Contains(got, "warming [user.new]") {
 		t.Errorf("before its window has passed: %s", got)
 	}
-	if got := s.decided("11:02:00 u1 page.viewed"); !strings.Contains(got, "user.new") || strings.Contains(got, "warming") {
+	if got := s.decided("11:06:00 u1 page.viewed"); !strings.Contains(got, "user.new") || strings.Contains(got, "warming") {
 		t.Errorf("when its window has passed: %s", got)
 	}
 	// A longer window over what is kept covers it when what its tiles lack has passed: an hour.
 	s.restart()
 	s.change(strings.Replace(changed, "window: 1h}, user.old", "window: {sliding: 2h, by: 1m}}, user.old", 1))
-	if got := s.decided("12:01:00 u1 page.viewed"); !strings.Contains(got, "warming [user.per_minute]") {
+	if got := s.decided("12:05:00 u1 page.viewed"); !strings.Contains(got, "warming [user.per_minute]") {
 		t.Errorf("before the longer window has passed: %s", got)
 	}
-	if got := s.decided("12:03:00 u1 page.viewed"); strings.Contains(got, "warming") {
+	if got := s.decided("12:07:00 u1 page.viewed"); strings.Contains(got, "warming") {
 		t.Errorf("when the longer window has passed: %s", got)
 	}
 }
@@ -73,7 +73,7 @@ func TestWarmingAfterItWasGone(t *testing.T) {
 	if got := s.decided("11:30:00 u1 page.viewed"); !strings.Contains(got, "warming [user.seen]") {
 		t.Errorf("half an hour after it came back: %s", got)
 	}
-	if got := s.decided("12:02:00 u1 page.viewed"); !strings.Contains(got, "user.seen") || strings.Contains(got, "warming") {
+	if got := s.decided("12:03:00 u1 page.viewed"); !strings.Contains(got, "user.seen") || strings.Contains(got, "warming") {
 		t.Errorf("an hour after it came back: %s", got)
 	}
 }

@@ -19,8 +19,8 @@ func (c *cli) planCommand() *cobra.Command {
 		Use:   "plan [OLD.yaml] NEW.yaml",
 		Short: "Say what a changed pipeline keeps, drops and starts empty",
 		Long: `plan compares a pipeline with the one before it: with a file, or else with what the running node, or the stopped node whose folder is named
-with --dir, has in force. It goes by what the state holds: a feature that is renamed keeps it, one that asks for more starts empty and
-is warm when its window has passed, or at once after nudge rebuild. It exits with 3 if the state can't go on under the new pipeline.`,
+with --dir, has in force. It goes by what the state holds: a feature that is renamed keeps it, one over what others keep is as warm as they are, one that asks for more
+starts empty and is warm when its window has passed, or at once after nudge rebuild. It exits with 3 if the state can't go on under the new pipeline.`,
 		Example: `  nudge plan shop.yaml changed.yaml
   nudge plan changed.yaml --dir nudge-data
   nudge plan changed.yaml --nats nats://localhost:4222 --json`,

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,18 +26,21 @@ func (c *cli) rebuildCommand() *cobra.Command {
 	r := &rebuild{cli: c}
 	cmd := &cobra.Command{
 		Use:   "rebuild [LOG]",
-		Short: "Fill what a changed pipeline would start empty, from the log",
+		Short: "Fill what a changed pipeline starts empty, from the log",
 		Long: `rebuild folds the pipeline's events again under a changed pipeline, from LOG, which export recorded, and then from the topics, and completes
 the state of the node with it: features, members of new audiences, timers and forecasts of new deciders, models that were not learned before.
-What was known stays, and what was given: budgets, cool-downs, what was shown. nudge plan says what a change would start empty. It is made before
-the node runs under the change: what has begun empty there fills as events come.
+What was known stays, and what was given: budgets, cool-downs, what was shown. nudge plan says what a change would start empty.
+
+With the pipeline that the node runs under already it fills the features that began empty when that was taken up; audiences, deciders,
+predictions and models that came with it go on from then. In both cases it fills what the log has of earlier than the state.
 
 Run it beside the running node, which it only asks for a backup, until it says that it has caught up; then stop the node and run it
 again: it folds what has come since and switches, at one epoch of the journal. Start the node with the changed pipeline. What it has folded
 is kept in --work meanwhile; a replay of the journal begins with a backup taken after the switch.`,
 		Example: `  nudge plan shop.yaml changed.yaml                what starts empty
   nudge rebuild -c changed.yaml --dir nudge-data      from the topics, beside the node
-  nudge rebuild log -c changed.yaml --dir nudge-data  from what nudge export recorded, then from the topics`,
+  nudge rebuild log -c changed.yaml --dir nudge-data  from what nudge export recorded, then from the topics
+  nudge rebuild -c shop.yaml --dir nudge-data         what began empty under the pipeline in force`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, _, stop := drainOnSignal(cmd.Context(), c.log)
@@ -64,6 +68,7 @@ type rebuild struct {
 
 	config *pipeline.Config
 	old    *view // what is in force: the folder of the stopped node, or a backup of the running one
+	same   bool  // the pipeline is in force
 	folded int64
 }
 
@@ -140,11 +145,14 @@ func (r *rebuild) open(ctx context.Context) (running bool, closeOld func() error
 	return running, closeAll, nil
 }
 
-// check refuses a pipeline that the state can't go on under, or that is no other one.
+// check refuses a pipeline that the state can't go on under, or one in force under which nothing has begun empty.
 func (r *rebuild) check() error {
 	setup := r.old.engine.Setup()
-	if bytes.Equal(setup.Definition, r.config.Text()) {
-		return usagef("the node runs under this pipeline already: what began empty with it fills as events come; a rebuild is made with a changed pipeline (-c), before the node runs under it")
+	if r.same = bytes.Equal(setup.Definition, r.config.Text()); r.same {
+		if len(r.old.program.BegunEmpty(r.old.engine.ClockMS())) == 0 {
+			return usagef("the node runs under this pipeline already, and no feature of it lacks what came before it was there: name a changed pipeline (-c) to fill what that would start empty")
+		}
+		return nil
 	}
 	old, faults := pipeline.Parse("the pipeline in force", setup.Definition)
 	if err := faults.Err(); err != nil {
@@ -304,6 +312,9 @@ func (r *rebuild) takeOver(folded *state.Store) (err error) {
 		},
 		Grafter: func(now, from engine.Program) (engine.Grafter, error) {
 			graft = operators.NewGraft(r.old.program, now.(*operators.Program), from.(*operators.Program), r.old.engine.ClockMS())
+			if last, _ := journal.Last(); r.same && len(graft.Filled()) == 0 && last == r.old.engine.Number() { // none that was interrupted
+				return nil, errors.New("the log begins after the features that began empty, and has nothing to fill them with: name what nudge export recorded before")
+			}
 			return graft, nil
 		}})
 	if err != nil {
@@ -312,6 +323,9 @@ func (r *rebuild) takeOver(folded *state.Store) (err error) {
 	for _, name := range graft.Unlearned() {
 		fmt.Fprintf(r.talk, "%s learns afresh: the log brought other items into the catalogue than the state has\n", name)
 	}
-	fmt.Fprintf(r.talk, "folded %d records, completed %d customers: from epoch %d on the state is one of the changed pipeline; start the node with it\n", r.folded, customers, epoch)
+	if filled := graft.Filled(); len(filled) > 0 {
+		fmt.Fprintf(r.talk, "filled %s\n", strings.Join(filled, ", "))
+	}
+	fmt.Fprintf(r.talk, "folded %d records, completed %d customers: from epoch %d on the state has it; start the node with this pipeline\n", r.folded, customers, epoch)
 	return nil
 }

@@ -13,7 +13,7 @@ type TakeOverConfig struct {
 	// Store and Journal are those of a node that was stopped, From is what was folded from the log under the new pipeline up to the same offsets.
 	Store, From *state.Store
 	Journal     *state.Journal
-	// Definition is the text of the new pipeline.
+	// Definition is the text of the new pipeline, or of the one in force.
 	Definition []byte
 	Compile    func(engine.Setup) (Pipeline, error)
 	// Grafter says what the state lacks: now has the state loaded under the new pipeline, from what was folded.
