@@ -112,6 +112,7 @@ func compile(source string, names Names) (*Condition, node, int, error) {
 		f := &Fault{Found: "it can't be read", Allowed: err.Error()}
 		if e, ok := err.(*file.Error); ok {
 			f.Offset, f.Allowed = e.From, e.Message
+			f.Suggestion = meant[strings.TrimPrefix(e.Message, "unexpected token ")]
 		}
 		return nil, node{}, 0, f
 	}
@@ -123,6 +124,9 @@ func compile(source string, names Names) (*Condition, node, int, error) {
 	slices.Sort(k.used)
 	return &Condition{source: source, names: slices.Compact(k.used), bounds: k.bounds}, n, begin(tree.Node), nil
 }
+
+// meant are the operators of other languages, as the parser names them, and what they are here.
+var meant = map[string]string{`Operator("=")`: "==", `Identifier("AND")`: "and", `Identifier("OR")`: "or", `Identifier("is")`: "==", `Identifier("IN")`: "in"}
 
 // begin is where a part begins: the parser places a name with dots at its last word.
 func begin(x ast.Node) int {
