@@ -221,8 +221,16 @@ func (d *Decoder) unixMS(b []byte, p int, path string) (int64, int) {
 		d.failf(FaultTime, "field %q: want whole Unix milliseconds from 0 to %d, got %s", path, int64(maxMS), excerpt(t))
 		return 0, -1
 	}
+	if ms >= fromSeconds && ms < toSeconds {
+		d.failf(FaultTime, "field %q: want Unix milliseconds, got %s, which are seconds, or days of 1970 to 1973; write %s000, or RFC 3339", path, excerpt(t), excerpt(t))
+		return 0, -1
+	}
 	return ms, p
 }
+
+// A number from fromSeconds up to toSeconds is a time of a shop in Unix seconds, of 2001 and later. As milliseconds it would be of 1970 to 1973, and late for
+// whatever it is about.
+const fromSeconds, toSeconds = 1_000_000_000, 100_000_000_000
 
 // String lists the fields of the set by name.
 func (s fieldSet) String() string {
