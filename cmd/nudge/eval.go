@@ -201,7 +201,7 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(fla
 	if err := f.check(given); err != nil {
 		return err
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the time that an answer takes is CPU time
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the CPU time while an answer is made is all its own
 	reader := evaluation.NewReader(f.columns)
 	for _, path := range slices.Concat(f.train, f.data, f.test) {
 		read := reader.Read

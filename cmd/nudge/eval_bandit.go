@@ -58,7 +58,7 @@ type banditSums struct {
 }
 
 func (s *banditSums) play(w *evaluation.World, p evaluation.Policy) {
-	r := evaluation.Play(w, p)
+	r := evaluation.Play(w, p, cpuTime)
 	s.rewards, s.regrets = append(s.rewards, r.Reward), append(s.regrets, r.Regret)
 	s.cpu += r.CPU
 	s.choices += len(w.Moments)
@@ -154,7 +154,7 @@ func tunedLinUCB(world string) (best float64) {
 		sum := 0.0
 		for seed := range uint64(5) {
 			w := evaluation.Synthetic(world, 1+seed)
-			sum += evaluation.Play(w, evaluation.NewLinUCB(w, alpha)).Regret
+			sum += evaluation.Play(w, evaluation.NewLinUCB(w, alpha), cpuTime).Regret
 		}
 		if sum < least {
 			least, best = sum, alpha

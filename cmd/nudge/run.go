@@ -263,18 +263,13 @@ func (s *summary) write(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
+// cpuTime is the CPU time that the process has used, threadTime what the present thread has.
+func cpuTime() time.Duration    { return clockTime(unix.CLOCK_PROCESS_CPUTIME_ID) }
+func threadTime() time.Duration { return clockTime(unix.CLOCK_THREAD_CPUTIME_ID) }
 
-// threadTime is the CPU time that the present thread has used.
-func threadTime() time.Duration {
+func clockTime(clock int32) time.Duration {
 	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+	if unix.ClockGettime(clock, &t) != nil {
 		return 0
 	}
 	return time.Duration(t.Nano())

@@ -122,15 +122,17 @@ type Run struct {
 	Learning       time.Duration
 }
 
-// Play lets a policy choose at every moment.
-func Play(w *World, p Policy) (r Run) {
+// Play lets a policy choose at every moment; cpu is the CPU time that the process has used.
+func Play(w *World, p Policy, cpu func() time.Duration) (r Run) {
+	watch := newStopwatch(cpu)
 	r.Chose = make([]time.Duration, 0, len(w.Moments))
 	for i := range w.Moments {
-		m, from := &w.Moments[i], time.Now()
+		m, from := &w.Moments[i], cpu()
 		arm := p.Choose(m)
-		chosen := time.Now()
+		r.Chose = append(r.Chose, watch.since(from))
+		from = cpu()
 		p.Learn(m, arm, m.Rewards[arm])
-		r.Chose, r.Learning = append(r.Chose, chosen.Sub(from)), r.Learning+time.Since(chosen)
+		r.Learning += watch.since(from)
 		r.Reward += m.Rewards[arm]
 		r.Regret += slices.Max(m.Means) - m.Means[arm]
 	}

@@ -184,7 +184,7 @@ func TestNoTimeIsNoDay(t *testing.T) {
 			t.Fatal(err)
 		}
 		log, _ := r.Logs(1)
-		m := NewTimed(&lastItem{}, func() time.Duration { return 0 })
+		m := NewTimed(&lastItem{}, noClock)
 		if _, err := TestThenLearn(t.Context(), m, log, r.Users(), Protocol{K: 20}); err != nil {
 			t.Fatal(err)
 		}
@@ -450,8 +450,8 @@ func TestBandit(t *testing.T) {
 		w.Moments = w.Moments[:5000]
 		_, constant := BestConstant(w)
 		for seed := range uint64(2) {
-			r := Play(w, NewBanditPolicy(w, seed))
-			again := Play(w, NewBanditPolicy(w, seed))
+			r := Play(w, NewBanditPolicy(w, seed), noClock)
+			again := Play(w, NewBanditPolicy(w, seed), noClock)
 			if r.Reward != again.Reward {
 				t.Errorf("%s: reward %v, and %v with the same seed", name, r.Reward, again.Reward)
 			}
@@ -462,3 +462,5 @@ func TestBandit(t *testing.T) {
 		}
 	}
 }
+
+func noClock() time.Duration { return 0 }

@@ -50,40 +50,57 @@ func named(m Means, k int) map[string]float64 {
 	return map[string]float64{fmt.Sprintf("hr@%d", k): m.HR, fmt.Sprintf("mrr@%d", k): m.MRR, fmt.Sprintf("ndcg@%d", k): m.NDCG}
 }
 
-// Timed measures how long a model takes.
+// Timed measures the CPU time that a model takes.
 type Timed struct {
 	Recommender
 	Learned  int
 	began    time.Duration // CPU
 	learning time.Duration
-	cpu      func() time.Duration
+	watch    stopwatch
 	answers  []time.Duration
 }
 
+// stopwatch measures the CPU time that the process uses, without what looking at its clock takes.
+type stopwatch struct {
+	cpu  func() time.Duration
+	cost time.Duration
+}
+
+func newStopwatch(cpu func() time.Duration) stopwatch {
+	s := stopwatch{cpu, time.Second}
+	for range 100 {
+		from := cpu()
+		s.cost = min(s.cost, cpu()-from)
+	}
+	return s
+}
+
+func (s *stopwatch) since(from time.Duration) time.Duration { return max(0, s.cpu()-from-s.cost) }
+
 // NewTimed wraps a model; cpu is the CPU time that the process has used.
 func NewTimed(m Recommender, cpu func() time.Duration) *Timed {
-	return &Timed{Recommender: m, cpu: cpu, began: cpu()}
+	return &Timed{Recommender: m, watch: newStopwatch(cpu), began: cpu()}
 }
 
 // Learn implements Recommender.
 func (t *Timed) Learn(x *Interaction, before *models.Query) {
 	t.Learned++
-	from := time.Now()
+	from := t.watch.cpu()
 	t.Recommender.Learn(x, before)
-	t.learning += time.Since(from)
+	t.learning += t.watch.since(from)
 }
 
 // Rank implements Recommender.
 func (t *Timed) Rank(q *models.Query) []models.Candidate {
-	from := time.Now()
+	from := t.watch.cpu()
 	found := t.Recommender.Rank(q)
-	t.answers = append(t.answers, time.Since(from))
+	t.answers = append(t.answers, t.watch.since(from))
 	return found
 }
 
 // Into sets the times of a row.
 func (t *Timed) Into(r *Row) {
-	cpu := t.cpu() - t.began
+	cpu := t.watch.cpu() - t.began
 	r.CPU, r.Events = cpu.Seconds(), t.Learned
 	r.LearnUS = float64(t.learning.Nanoseconds()) / 1e3 / float64(max(t.Learned, 1))
 	r.SetAnswers(t.answers)
