@@ -16,24 +16,29 @@ features:
   user.dear: {max: any.price, window: {calendar: day}}
   user.kinds: {distinct: order.completed.item}
   user.begun: {first: order.completed.item}
+  user.paid: {sum: any.amount, window: 3h}
+  user.carts: {quantile: product.added.amount, if: {amount: ">= 12"}}
   user.path: {sequence: any.item, k: 3}
   session.steps: {count: any}
   session.last: {last: any.item}
   user_category.views: {count: product.viewed, window: 1h}
   user_category.dear: {max: any.price}
+  user_category.paid: {mean: any.amount}
   item.sold: {sum: order.completed.quantity, window: [1h, 3h]}
+  item.carted: {sum: product.added.amount, window: 3h}
   item.buyers: {distinct: order.completed.user}
   item.met: {count: any, window: {sliding: 40m, by: 10m}}
   item.since: {since: any, unit: m}
   global.visits: {distinct: any.user, window: {calendar: day, session: 5m}}
   global.kinds: {topk: product.viewed.category, k: 2, window: 1h}
+  global.paid: {sum: any.amount, window: 1h}
 audiences:
   lookers: user.views_10m >= 2
 recommenders:
   home:
     when: [page.viewed, product.viewed, order.completed]
     always: true
-    log: [user.views_10m, user.views_1h, user.spend, user.dear, user.kinds, user.begun, user.path, session.steps, session.last, user_category.views, user_category.dear, item.sold_1h, item.sold_3h, item.buyers, item.met, item.since, global.visits_day, global.visits_5m, global.kinds]
+    log: [user.views_10m, user.views_1h, user.spend, user.dear, user.kinds, user.begun, user.path, user.paid, user.carts, session.steps, session.last, user_category.views, user_category.dear, user_category.paid, item.sold_1h, item.sold_3h, item.carted, item.buyers, item.met, item.since, global.visits_day, global.visits_5m, global.kinds, global.paid]
 limits: {items: %d, history: 6, cart: 3, bought: 4}
 `
 

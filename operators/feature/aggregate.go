@@ -147,7 +147,7 @@ func (a *aggregation) numbers(name string) int {
 		return 0
 	}
 	if !s.takeNumbers() && a.fault == nil {
-		a.fault = &Fault{Key: a.key, Found: strconv.Quote(name), Allowed: "want a field that is a number: price, quantity, position, value or props.<name>"}
+		a.fault = &Fault{Key: a.key, Found: strconv.Quote(name), Allowed: "want a field that is a number: price, quantity, amount, position, value or props.<name>"}
 	}
 	return a.c.source(s)
 }

@@ -4,7 +4,7 @@ package feature
 // aggregates is given.
 //
 // An aggregate names what it is taken of: an event type, as in count: product.viewed, or a field of one, as in
-// sum: order.completed.value. any stands for every type but decision.requested, user.merged and user.erased. Fields are price, quantity, item, category (of each line), value, type, session, user,
+// sum: order.completed.value. any stands for every type but decision.requested, user.merged and user.erased. Fields are price, quantity, amount (price times quantity), position, item, category (of each line), value, type, session, user,
 // channel, device, locale, page, referrer, campaign, source, and props.<name>. Numbers are held as millionths.
 type Definition struct {
 	Count     []string `yaml:"count" doc:"the number of events of a type, or of several"`

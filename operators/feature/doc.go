@@ -25,7 +25,7 @@
 //  4. The encoding is canonical. It names its layout, so that a changed pipeline keeps what both have and starts the rest empty.
 //  5. A window that closes is put out once. An event that comes after that is late: it still counts in tiles that are kept
 //     for other windows, and is counted as late.
-//  6. An order that is taken back leaves everything as if it had not been, a part of one its value and pieces. It is known of an entity's last 8 orders:
+//  6. An order that is taken back leaves everything as if it had not been, a part of one its value, pieces and amount. It is known of an entity's last 8 orders:
 //     what can't be subtracted lies with them, and not in the tiles (held.go). Rows that everybody shares know of none and are told (TakeBackOf):
 //     there counts and sums alone are undone.
 //

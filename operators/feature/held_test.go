@@ -23,6 +23,7 @@ func ofOrders() map[string]Definition {
 			"min": {Min: "order.completed.value"}, "max": {Max: "any.price"}, "first": {First: "order.completed.item"}, "last": {Last: "any.item"},
 			"firstprice": {First: "any.price"}, "kinds": {Distinct: "order.completed.item"}, "top": {TopK: "any.item", K: 3}, "middle": {Quantile: "order.completed.value", Q: 0.5},
 			"path": {Sequence: "any.item", K: 4}, "gap": {Gap: []string{"order.completed"}}, "often": {Frequency: []string{"any"}},
+			"paid": {Sum: "any.amount"}, "paidleast": {Min: "order.completed.amount"}, "paidmiddle": {Quantile: "any.amount", Q: 0.5},
 			"dear": {Min: "any.price", If: map[string][]string{"price": {">= 2"}}},
 		} {
 			d.Unit, d.K, d.Window = "m", max(d.K, 1), w

@@ -277,7 +277,7 @@ func (s *Set) naive(f *feature, t *tier, h *History, from, to, before, nowMS int
 	v := of(0)
 	sum := int64(0)
 	for _, y := range v {
-		sum += y.number
+		sum = add(sum, y.number)
 	}
 	n := float64(len(v))
 	number := math.NaN()

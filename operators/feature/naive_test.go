@@ -25,6 +25,7 @@ type fact struct {
 	typ   string
 	item  string
 	price int64
+	count int32 // pieces; 0 is one
 	value int64
 	order string
 }
@@ -32,7 +33,7 @@ type fact struct {
 func (f *fact) event() *streams.Event {
 	e := &streams.Event{Type: streams.ParseType(f.typ), Name: f.typ, User: "u1", TimeMS: f.atMS}
 	if f.item != "" {
-		e.Lines = []streams.Line{{ID: f.item, Price: f.price, HasPrice: true, Quantity: 1}}
+		e.Lines = []streams.Line{{ID: f.item, Price: f.price, HasPrice: true, Quantity: max(1, f.count)}}
 	}
 	if f.typ == "order.completed" {
 		e.Value, e.HasValue = f.value, true
@@ -48,6 +49,7 @@ func drawFact(t *rapid.T, from, to int64) fact {
 	if f.typ != "page.viewed" {
 		f.item = rapid.SampledFrom([]string{"p1", "p2", "p3", "p4", "p5", "p6"}).Draw(t, "item")
 		f.price = rapid.Int64Range(0, 5_000_000).Draw(t, "price")
+		f.count = rapid.SampledFrom([]int32{0, 1, 2, 7, streams.MaxQuantity}).Draw(t, "pieces")
 	}
 	f.value = f.price * 2
 	if f.typ == "order.completed" && rapid.Bool().Draw(t, "named") {
@@ -82,16 +84,19 @@ func definitions() map[string]Definition {
 		for agg, d := range map[string]Definition{
 			"count": {Count: []string{"product.viewed"}}, "any": {Count: []string{"any"}}, "two": {Count: []string{"product.viewed", "product.clicked"}},
 			"sum": {Sum: "order.completed.value"}, "mean": {Mean: "product.viewed.price"}, "min": {Min: "any.price"}, "max": {Max: "any.price"},
-			"cheap":  {Count: []string{"product.viewed"}, If: map[string][]string{"price": {"< 1"}}},
-			"p1":     {Count: []string{"any"}, If: map[string][]string{"item": {"p1", "p2"}}},
-			"ratio":  {Ratio: []string{"product.clicked", "product.viewed"}, Prior: []float64{1, 5}},
-			"gap":    {Gap: []string{"product.viewed"}},
-			"last":   {Last: "any.item"},
-			"first":  {First: "product.viewed.price"},
-			"seq":    {Sequence: "product.viewed.item", K: 5},
-			"top":    {TopK: "any.item", K: 3},
-			"kinds":  {Distinct: "any.item"},
-			"middle": {Quantile: "any.price", Q: 0.5},
+			"paid": {Sum: "any.amount"}, "paidmean": {Mean: "order.completed.amount"}, "paidleast": {Min: "any.amount"}, "paidmost": {Max: "any.amount"},
+			"paidmiddle": {Quantile: "any.amount", Q: 0.5},
+			"bulk":       {Sum: "any.price", If: map[string][]string{"amount": {">= 6", "< 1000"}}},
+			"cheap":      {Count: []string{"product.viewed"}, If: map[string][]string{"price": {"< 1"}}},
+			"p1":         {Count: []string{"any"}, If: map[string][]string{"item": {"p1", "p2"}}},
+			"ratio":      {Ratio: []string{"product.clicked", "product.viewed"}, Prior: []float64{1, 5}},
+			"gap":        {Gap: []string{"product.viewed"}},
+			"last":       {Last: "any.item"},
+			"first":      {First: "product.viewed.price"},
+			"seq":        {Sequence: "product.viewed.item", K: 5},
+			"top":        {TopK: "any.item", K: 3},
+			"kinds":      {Distinct: "any.item"},
+			"middle":     {Quantile: "any.price", Q: 0.5},
 		} {
 			set := d
 			set.SetDefaults()
@@ -101,6 +106,7 @@ func definitions() map[string]Definition {
 		}
 	}
 	defs["since"] = Definition{Since: []string{"product.viewed"}, Unit: "s"}
+	defs["paiddecayed"] = Definition{Decayed: "any.amount", HalfLife: durations("1h")[0]}
 	defs["decayed"] = Definition{Decayed: "product.viewed", HalfLife: durations("1h")[0]}
 	return defs
 }
@@ -174,6 +180,43 @@ func (s *Set) fromFacts(f *feature, facts []fact, nowMS int64) any {
 			}
 		}
 		return micros(x)
+	case "paid", "paidmean", "paidleast", "paidmost", "paidmiddle":
+		var paid []int64
+		sum := int64(0)
+		for _, x := range priced {
+			if name != "paidmean" || x.typ == "order.completed" {
+				paid = append(paid, x.price*int64(max(1, x.count)))
+				sum += paid[len(paid)-1]
+			}
+		}
+		slices.Sort(paid)
+		switch {
+		case name == "paid":
+			return micros(sum)
+		case len(paid) == 0:
+			return math.NaN()
+		case name == "paidmean":
+			return micros(sum) / float64(len(paid))
+		case name == "paidleast":
+			return micros(paid[0])
+		case name == "paidmost":
+			return micros(paid[len(paid)-1])
+		}
+		return within{micros(paid[(len(paid)-1)/2]), 0.0101}
+	case "bulk":
+		sum := int64(0)
+		for _, x := range priced {
+			if paid := x.price * int64(max(1, x.count)); paid >= 6*streams.Micro && paid < 1000*streams.Micro {
+				sum += x.price
+			}
+		}
+		return micros(sum)
+	case "paiddecayed":
+		sum := 0.0
+		for _, x := range priced {
+			sum += micros(x.price*int64(max(1, x.count))) * math.Exp2(-float64(nowMS-x.atMS)/3_600_000)
+		}
+		return within{sum, 1e-6}
 	case "ratio":
 		return (float64(len(typed("product.clicked"))) + 1) / (float64(len(typed("product.viewed"))) + 5)
 	case "gap":

@@ -248,8 +248,8 @@ func (s *Set) whole(values []int64, b *Return) bool {
 	return times(b.Value, n) >= value
 }
 
-// Returned says what of an order's values is taken back, and leaves the rest in them. A part takes back value and pieces: the order still counts as one,
-// and what else was summed stays until all of it is gone.
+// Returned says what of an order's values is taken back, and leaves the rest in them. A part takes back value, pieces and what its lines come to, as far as
+// they say a price: the order still counts as one, and what else was summed stays until all of it is gone.
 func (s *Set) Returned(values []int64, b *Return, o *Observation) (back []int64, whole bool) {
 	back = slices.Clone(values)
 	if s.whole(values, b) {
@@ -262,10 +262,11 @@ func (s *Set) Returned(values []int64, b *Return, o *Observation) (back []int64,
 		case x.field == nil || values[2*k] == 0:
 		case x.field.name == "value":
 			sum = times(b.Value, values[2*k])
-		case x.field.name == "quantity":
+		case x.field.name == "quantity", x.field.name == "amount":
 			for j := range b.Lines {
 				if l := &b.Lines[j]; x.passesLine(o, l) {
-					sum = add(sum, times(int64(l.Quantity), streams.Micro))
+					n, _ := x.field.number(o, l)
+					sum = add(sum, n)
 				}
 			}
 		}

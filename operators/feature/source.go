@@ -35,6 +35,7 @@ type field struct {
 var fields = []field{
 	{"price", true, func(_ *Observation, l *streams.Line) (int64, bool) { return l.Price, l.HasPrice }, nil},
 	{"quantity", true, func(_ *Observation, l *streams.Line) (int64, bool) { return int64(l.Quantity) * streams.Micro, true }, nil},
+	{"amount", true, func(_ *Observation, l *streams.Line) (int64, bool) { return amountOf(l), l.HasPrice }, nil},
 	{"position", true, func(_ *Observation, l *streams.Line) (int64, bool) {
 		return int64(l.Position) * streams.Micro, l.Position > 0
 	}, nil},
@@ -63,6 +64,9 @@ var fields = []field{
 	{"device", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Device }},
 	{"source", false, nil, func(o *Observation, _ *streams.Line) string { return o.Event.Context.Source }},
 }
+
+// amountOf is what a line comes to: its price for each of its pieces. It is no more than money can be, so that a sum of many is exact.
+func amountOf(l *streams.Line) int64 { return min(times(l.Price, int64(l.Quantity)), streams.MaxMicro) }
 
 // Fields names the fields of events that aggregates and filters may name, props.<name> aside.
 func Fields() (names []string) {
