@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nudge/engine/node"
-	"nudge/state"
 	"nudge/streams"
 	"nudge/streams/files"
 	"nudge/streams/simulate"
@@ -169,23 +168,11 @@ func (l *lossy) loseEntries(t *testing.T) (whole string, end uint64) {
 		t.Fatalf("killed, the node ended with %v", err)
 	}
 	whole = copyFolder(t, l.spec.Dir)
-	t.Log(cutJournal(t, l.spec.Dir, int(l.lastEpoch(t)-m.Epoch)))
-	if last := l.lastEpoch(t); last != m.Epoch {
+	t.Log(cutJournal(t, l.spec.Dir, int(journalEnd(t, l.spec.App, l.spec.Dir)-m.Epoch)))
+	if last := journalEnd(t, l.spec.App, l.spec.Dir); last != m.Epoch {
 		t.Fatalf("the journal ends at epoch %d, want it cut to the marker's, %d", last, m.Epoch)
 	}
 	return whole, m.Epoch
-}
-
-// lastEpoch is where the journal ends.
-func (l *lossy) lastEpoch(t *testing.T) uint64 {
-	t.Helper()
-	j, err := state.OpenJournal(filepath.Join(l.spec.Dir, "journal"), state.JournalHeader{App: l.spec.App}, state.JournalOptions{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	last, _ := j.Last()
-	return last
 }
 
 // TestLostEntries cuts a journal below epochs that have put out windows and no decision, wherever they went: a start is refused with the cure before it
@@ -196,7 +183,7 @@ func TestLostEntries(t *testing.T) {
 			l := newLossy(t, "lost"+to, to)
 			whole, end := l.loseEntries(t)
 			refused(t, l.spec, node.ErrForeignState, "closed", fmt.Sprintf("the journal ends at %d", end), "last entries are lost", "restore the backup", "--adopt")
-			if last := l.lastEpoch(t); last != end {
+			if last := journalEnd(t, l.spec.App, l.spec.Dir); last != end {
 				t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
 			}
 
@@ -226,7 +213,7 @@ func TestLostChange(t *testing.T) {
 	l.to, l.spec.WindowsTo = "kafka", "kafka"
 	_, end := l.loseEntries(t)
 	refused(t, l.spec, node.ErrForeignState, "lostchange-closed/", fmt.Sprintf("ends at %d", end), "restore the backup", "--adopt")
-	if last := l.lastEpoch(t); last != end {
+	if last := journalEnd(t, l.spec.App, l.spec.Dir); last != end {
 		t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
 	}
 }
@@ -382,7 +369,7 @@ func TestAdoptedLines(t *testing.T) {
 	t.Run("restored", func(t *testing.T) {
 		l := newLossy(t, "adoptrestored", "kafka")
 		restored := copyFolder(t, l.spec.Dir)
-		end := l.lastEpoch(t)
+		end := journalEnd(t, l.spec.App, l.spec.Dir)
 		l.run(t)
 		before := len(l.out(t))
 		l.spec.Dir, l.spec.Owner, l.spec.Adopt = restored, "node-"+l.spec.Dir, true
