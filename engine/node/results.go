@@ -67,15 +67,15 @@ func lineName(journal string, anew int) string {
 // lines of lost epochs the operator may let all of them begin anew: under another name, which the marker keeps.
 func (n *Node) beginResults(ctx context.Context) error {
 	err := n.tryResults(ctx)
-	if !errors.Is(err, errAhead) || !n.cfg.Adopt {
-		return err
+	for errors.Is(err, errAhead) && n.cfg.Adopt {
+		n.log.Warn("adopting the result streams: windows of lost epochs are put out a second time", zap.Error(err))
+		n.outbox.marker.Lines++
+		if err := n.writeMarker(ctx); err != nil {
+			return err
+		}
+		err = n.tryResults(ctx)
 	}
-	n.log.Warn("adopting the result streams: windows of lost epochs are put out a second time", zap.Error(err))
-	n.outbox.marker.Lines++
-	if err := n.writeMarker(ctx); err != nil {
-		return err
-	}
-	return n.tryResults(ctx)
+	return err
 }
 
 // tryResults opens the sinks of the setup in force, and looks at those of the configured one if that is another.
