@@ -155,6 +155,7 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 	}
 	var wrong []error
 	var when times
+	var nobody, firstNobody int // rows without a customer or an item
 	rows := newRowReader(in, sep, before)
 	for {
 		n, fields, err := rows.next()
@@ -168,6 +169,12 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 			continue
 		}
 		x, ok, err := r.interaction(fields, where)
+		if errors.Is(err, errNobody) {
+			if nobody++; nobody == 1 {
+				firstNobody = n
+			}
+			continue
+		}
 		if err != nil {
 			if wrong = append(wrong, fmt.Errorf("%d: %w", n, err)); len(wrong) == 5 {
 				break
@@ -187,10 +194,16 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 	if err := errors.Join(wrong...); err != nil {
 		return nil, "", err
 	}
+	if len(out) == 0 && nobody > 0 {
+		return nil, "", fmt.Errorf("%d: %w", firstNobody, errNobody)
+	}
 	if len(out) == 0 {
 		return nil, "", errors.New("1: no interaction: is it the right file, and are --events or --at-least not too strict?")
 	}
 	r.note = slices.Concat(rows.notes(), when.notes())
+	if nobody > 0 {
+		r.note = append(r.note, fmt.Sprintf("%d rows with an empty customer or item are passed over, the first in line %d", nobody, firstNobody))
+	}
 	return out, where.taken(head, skip), nil
 }
 
@@ -395,10 +408,12 @@ func (r *Reader) interaction(fields []string, w at) (x Interaction, ok bool, err
 	return x, true, nil
 }
 
+var errNobody = errors.New("an empty customer or item")
+
 // number gives a customer and an item their numbers.
 func (r *Reader) number(user, item string) (u int, i models.Item, err error) {
 	if item == "" || user == "" {
-		return 0, 0, errors.New("an empty customer or item")
+		return 0, 0, errNobody
 	}
 	u, ok := r.users[user]
 	if !ok {
