@@ -154,7 +154,7 @@ func TestTimes(t *testing.T) {
 		"u1,i1,1570000000000000\nu1,i2,1570000001000000\n":                 "from 2019-10-02 07:06:40 to 2019-10-02 07:06:41",
 		"user,item,date\nu1,i1,2019-10-02\nu1,i2,2019-10-03\n":             "from 2019-10-02 00:00:00 to 2019-10-03 00:00:00, days without a time: within one the file's order is taken",
 		"user_id,item_id,time_stamp\nu1,i1,829\nu1,i2,1111\n":              "from 1970-01-01 00:13:49 to 1970-01-01 00:18:31, as seconds since 1970: a day of the models is 86,400 of them",
-		"u1 i1\nu1 i2\n": "",
+		"u1 i1\nu1 i2\n":                      "",
 		"user,item\nu1,i1\nu1,\n,i2\nu1,i2\n": "2 rows with an empty customer or item are passed over, the first in line 3",
 		"user,item,text,time\nu1,i1,\"a\nb\",1570000000\nu1,i2,c,1570000001\n": "1 lines go on within quotes from the line before; from 2019-10-02 07:06:40 to 2019-10-02 07:06:41",
 	} {
