@@ -18,14 +18,14 @@ type Row struct {
 	Slices   map[string]map[string]float64 `json:"slices,omitempty"`
 	Targets  int                           `json:"targets"`
 	Events   int                           `json:"events"`
-	// What it took; left out where it was not measured.
-	CPU      float64 `json:"cpu_seconds,omitempty"`
-	LearnUS  float64 `json:"learn_us,omitempty"` // for each event learned, on average
+	// What it took; 0 where it was not measured.
+	CPU      float64 `json:"cpu_seconds"`
+	LearnUS  float64 `json:"learn_us"` // for each event learned, on average
 	AnswerUS struct {
 		P50 float64 `json:"p50"`
 		P90 float64 `json:"p90"`
 		P99 float64 `json:"p99"`
-	} `json:"answer_us,omitzero"`
+	} `json:"answer_us"`
 	Hours []Hour `json:"hours,omitempty"`
 }
 
