@@ -189,17 +189,24 @@ func compile(s engine.Setup, run *pipeline.Config) (node.Pipeline, *operators.Pr
 	return node.Pipeline{Engine: cfg, Program: program}, program, err
 }
 
-// openSinks opens the result streams of a setup.
-func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journal string, held func(context.Context) error) ([]node.Sink, error) {
+// openSinks opens the result streams of a setup: all of them, or none.
+func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journal string, held func(context.Context) error) (sinks []node.Sink, err error) {
 	c, faults := pipeline.Parse("the journalled pipeline", s.Definition)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	var sinks []node.Sink
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, sink := range sinks {
+			err = errors.Join(err, sink.Close())
+		}
+		sinks = nil
+	}()
 	for _, name := range slices.Sorted(maps.Keys(c.Outputs.Features)) {
 		r := c.Outputs.Features[name]
 		var sink node.Sink
-		var err error
 		switch {
 		case r.Kafka != "":
 			sink, err = client.ResultWriter(ctx, r.Kafka, journal, kafka.ProducerConfig{Gate: held})
@@ -207,7 +214,7 @@ func openSinks(ctx context.Context, s engine.Setup, client *kafka.Client, journa
 			sink, err = files.NewResultWriter(r.Files, name, journal)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("outputs.features.%s: %w", name, err)
+			return sinks, fmt.Errorf("outputs.features.%s: %w", name, err)
 		}
 		sinks = append(sinks, sink)
 	}
