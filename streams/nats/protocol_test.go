@@ -291,6 +291,11 @@ func service(t *testing.T, url string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if err := svc.HandleMany("refuse", sides, func(_ string, data []byte) ([]byte, error) {
+		return nil, fmt.Errorf("not %s", data)
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := node.nc.FlushWithContext(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -300,6 +305,11 @@ func service(t *testing.T, url string) {
 			want := strconv.Itoa(side)
 			if got, err := asker.Request(ctx, APIGroup(app)+".decide", []byte(want)); string(got) != want || err != nil {
 				t.Errorf("answered %q (%v), want %s", got, err, want)
+			}
+			for range 50 { // the race detector looks on
+				if _, err := asker.Request(ctx, APIGroup(app)+".refuse", []byte(want)); err == nil || !strings.Contains(err.Error(), "not "+want) {
+					t.Errorf("the error of a handler of many came as %v", err)
+				}
 			}
 		})
 	}

@@ -16,6 +16,9 @@ import (
 // ErrNobody says that no running node answers requests of the app.
 var ErrNobody = errors.New("no running node answers")
 
+// errorCode is the code of an answer that is an error.
+const errorCode = "500"
+
 // Handler answers a request. It is called from several goroutines: one per endpoint, or as many as HandleMany was told.
 type Handler func(subject string, data []byte) ([]byte, error)
 
@@ -53,7 +56,9 @@ func (s *Service) Handle(name string, handler Handler) error {
 	return s.handle(name, func(r micro.Request) { s.answer(r, handler) })
 }
 
-// HandleMany is Handle for a handler that waits for something: up to atOnce requests are answered at once.
+// HandleMany is Handle for a handler that waits for something: up to atOnce requests are answered at once. An answer that
+// comes after micro's handler returned is published past micro, which reads its request once more then; its statistics
+// therefore count these requests, but neither their time nor their errors.
 func (s *Service) HandleMany(name string, atOnce int, handler Handler) error {
 	free := make(chan struct{}, atOnce)
 	return s.handle(name, func(r micro.Request) {
@@ -65,8 +70,9 @@ func (s *Service) HandleMany(name string, atOnce int, handler Handler) error {
 			<-free
 			return
 		}
+		subject, reply, data := r.Subject(), r.Reply(), r.Data()
 		s.many.Go(func() {
-			s.answer(r, handler)
+			s.publish(subject, reply, data, handler)
 			<-free
 		})
 	})
@@ -83,12 +89,27 @@ func (s *Service) handle(name string, f func(r micro.Request)) error {
 func (s *Service) answer(r micro.Request, handler Handler) {
 	answer, err := handler(r.Subject(), r.Data())
 	if err != nil {
-		err = r.Error("500", err.Error(), nil)
+		err = r.Error(errorCode, err.Error(), nil)
 	} else {
 		err = r.Respond(answer)
 	}
+	s.sent(r.Subject(), err)
+}
+
+// publish is answer without micro's request.
+func (s *Service) publish(subject, reply string, data []byte, handler Handler) {
+	answer, err := handler(subject, data)
+	msg := &client.Msg{Subject: reply, Data: answer}
 	if err != nil {
-		s.conn.log.Warn("an answer was not sent", zap.String("subject", r.Subject()), zap.Error(err))
+		msg.Data = nil
+		msg.Header = client.Header{micro.ErrorHeader: {err.Error()}, micro.ErrorCodeHeader: {errorCode}}
+	}
+	s.sent(subject, s.conn.nc.PublishMsg(msg))
+}
+
+func (s *Service) sent(subject string, err error) {
+	if err != nil {
+		s.conn.log.Warn("an answer was not sent", zap.String("subject", subject), zap.Error(err))
 	}
 }
 
