@@ -24,6 +24,7 @@ type Neighbours struct {
 	TouchSession, TouchItem func(row uint32)
 
 	opt      NeighboursOptions
+	fadeStep float64   // a millisecond's
 	sessions []session // by number modulo Sessions
 	items    []visitors
 	open     map[uint64]sessionNumber // those that are kept, by what names them
@@ -140,7 +141,7 @@ type visitors struct {
 
 // NewNeighbours returns an empty model.
 func NewNeighbours(opt NeighboursOptions) *Neighbours {
-	m := &Neighbours{opt: opt, open: map[uint64]sessionNumber{}}
+	m := &Neighbours{opt: opt, open: map[uint64]sessionNumber{}, fadeStep: fadeSteps / float64(opt.HalfLifeMS)}
 	m.scratch = NewScratch()
 	return m
 }
@@ -275,7 +276,7 @@ func (m *Neighbours) score(s *Scratch, history []Item, self sessionNumber, timeM
 		if n == nil {
 			continue
 		}
-		x.like *= float32(m.fade(timeMS-n.lastMS) / math.Sqrt(float64(n.n)))
+		x.like *= m.fade(timeMS-n.lastMS) * shorter[n.n]
 		found = append(found, x)
 	}
 	near.found = found
@@ -335,14 +336,32 @@ var rarities = func() (t [1 << 12]float32) {
 	return t
 }()
 
+// shorter is 1/√n.
+var shorter = func() (t [SessionItems + 1]float32) {
+	for n := 1; n < len(t); n++ {
+		t[n] = float32(1 / math.Sqrt(float64(n)))
+	}
+	return t
+}()
+
+// fadeSteps divide a half-life: a fade is right to .3 %.
+const fadeSteps = 256
+
+var fades = func() (t [fadeSteps]float32) {
+	for k := range t {
+		t[k] = float32(1 / Exp2(float64(k)/fadeSteps))
+	}
+	return t
+}()
+
 // fade is 2^(-age/HalfLife).
-func (m *Neighbours) fade(ageMS int64) float64 {
+func (m *Neighbours) fade(ageMS int64) float32 {
 	if ageMS <= 0 || m.opt.HalfLifeMS <= 0 {
 		return 1
 	}
-	x := float64(ageMS) / float64(m.opt.HalfLifeMS)
-	whole := math.Floor(x)
-	return math.Ldexp(1/Exp2(x-whole), -int(min(whole, 1000)))
+	step := uint64(float64(ageMS) * m.fadeStep)
+	whole := min(step/fadeSteps, 126)
+	return fades[step%fadeSteps] * math.Float32frombits(uint32(127-whole)<<23)
 }
 
 // nearTable gathers the sessions that resemble one query.

@@ -84,10 +84,11 @@ const (
 	perSource   = 60 // candidates of a source
 	trendingToo = 20
 	trendsKept  = 256
-	// The ranker learns of every item while a shop is small, then of one in so many: ranking is dear, and the ranker has few weights.
-	rankAlways = 1 << 18
-	rankEvery  = 8
-	deepWhole  = 4096 // items; of a larger catalogue the sequence model scores only what the other sources bring
+	// The ranker learns of every item at first, soon of one in four, later of one in eight: ranking is dear, and the ranker has few weights.
+	rankFewer = 1 << 11 // items after which one in one more is enough
+	rankOneIn = 4
+	rankMany  = 1 << 18 // items after which it is half of that
+	deepWhole = 4096    // items; of a larger catalogue the sequence model scores only what the other sources bring
 )
 
 // NextItemOptions are the parameters of a NextItem.
@@ -113,7 +114,7 @@ func NewNextItem(opt NextItemOptions) *NextItem {
 		Near:     NewNeighbours(near),
 		Trends:   NewTrending(opt.TrendHalfLifeMS, trendsKept),
 		Again:    NewAgain(),
-		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.03, Decay: 1e-2}),
+		Ranker:   NewRanker(RankerOptions{Features: nextFeatures, Rate: 0.06, Decay: 1e-2}),
 	}
 	if opt.Sequence {
 		m.Deep = NewSequence(DefaultSequence())
@@ -161,7 +162,12 @@ func (m *NextItem) hear(s *NextItemScratch, item Item, q *Query, timeMS int64) b
 		return false
 	}
 	if len(q.Items) > 0 {
-		if m.learned++; m.learned <= rankAlways || m.learned%rankEvery == 0 {
+		m.learned++
+		oneIn := min(1+m.learned/rankFewer, rankOneIn)
+		if m.learned > rankMany {
+			oneIn = 2 * rankOneIn
+		}
+		if m.learned%oneIn == 0 {
 			m.rank(s, q)
 			if at, fresh := s.union.Place(item); !fresh && at >= 0 {
 				m.Ranker.Learn(&s.slate, at, 1)
