@@ -13,7 +13,9 @@ type impression struct {
 	atMS    int64
 	seen    bool // the shop told that it was
 	won     bool // some item has reached the goal
-	items   []impressed
+	// reactedMS is when an item was clicked last, where that is the goal.
+	reactedMS int64
+	items     []impressed
 }
 
 // impressed is an item of it, with what the model was told of it.
@@ -34,8 +36,18 @@ type tired struct {
 }
 
 const (
-	keptImpressions = 4
-	keptTired       = 32
+	keptImpressions = 12
+	keptTired       = 96
+	comesBackMS     = 10 * 60_000 // after a click, until a list has taught what it can
+)
+
+// What is counted of reactions to lists.
+const (
+	countedShown        = "reactions/shown"         // lists
+	countedClicked      = "reactions/clicked"       // clicks
+	countedUnknownList  = "reactions/unknown_list"  // of a decision that is not kept for this customer
+	countedUnknownItem  = "reactions/unknown_item"  // that the list does not have
+	countedUnnamedClick = "reactions/unnamed_click" // on a list of several items
 )
 
 func compareImpressions(a, b *impression) int {
@@ -61,28 +73,35 @@ func (c *Customer) insertImpression(x impression) {
 	}
 }
 
+// leastTelling is the list to be forgotten first: the oldest that nobody saw, which teaches nothing, else the oldest.
+func (c *Customer) leastTelling() int {
+	return max(0, slices.IndexFunc(c.impressions, func(x impression) bool { return !x.seen && !x.won }))
+}
+
 func (c *Customer) dropImpression(k int) { c.impressions = slices.Delete(c.impressions, k, k+1) }
 
 func (c *Customer) impressionOf(id uint64) int {
 	return slices.IndexFunc(c.impressions, func(x impression) bool { return x.id == id })
 }
 
-// win notes that an item has reached the goal.
-func (x *impression) win(hash uint64) {
+// win notes that an item has reached the goal; false if it is not of the list.
+func (x *impression) win(hash uint64) (found bool) {
 	for i := range x.items {
 		if x.items[i].hash == hash {
-			x.items[i].won, x.won = true, true
+			x.items[i].won, x.won, found = true, true, true
 		}
 	}
+	return found
 }
 
-// see notes that an item was seen at a position.
-func (x *impression) see(hash uint64, position uint8) {
+// see notes that an item was seen at a position; false if it is not of the list.
+func (x *impression) see(hash uint64, position uint8) (found bool) {
 	for i := range x.items {
 		if x.items[i].hash == hash {
-			x.items[i].seenAt, x.seen = position, true
+			x.items[i].seenAt, x.seen, found = position, true, true
 		}
 	}
+	return found
 }
 
 // tire notes that an item was seen.
@@ -161,8 +180,8 @@ func (c *Customer) mergeImpressions(o *Customer) {
 	for _, x := range o.impressions {
 		c.insertImpression(x)
 	}
-	if n := len(c.impressions) - keptImpressions; n > 0 {
-		c.impressions = slices.Delete(c.impressions, 0, n)
+	for len(c.impressions) > keptImpressions {
+		c.dropImpression(c.leastTelling())
 	}
 	for _, x := range o.tired {
 		if k := c.tiredOf(x.hash); k >= 0 {
@@ -182,7 +201,10 @@ func (c *Customer) appendImpressions(w *writer) {
 		w.fixed(x.id)
 		w.fixed32(x.decider)
 		w.time(x.atMS)
-		w.uint(bit(x.seen) | bit(x.won)<<1)
+		w.uint(bit(x.seen) | bit(x.won)<<1 | bit(x.reactedMS != 0)<<2)
+		if x.reactedMS != 0 {
+			w.time(x.reactedMS)
+		}
 		w.uint(uint64(len(x.items)))
 		for i := range x.items {
 			y := &x.items[i]
@@ -203,8 +225,13 @@ func (r *reader) impressions() []impression {
 	list := make([]impression, 0, keptImpressions)
 	for range r.count(15) {
 		x := impression{id: r.fixed(), decider: r.fixed32(), atMS: r.time()}
-		flags := r.limited(3)
+		flags := r.limited(7)
 		x.seen, x.won = flags&1 == 1, flags&2 == 2
+		if flags&4 == 4 {
+			if x.reactedMS = r.time(); x.reactedMS == 0 {
+				r.failf("a click at no time")
+			}
+		}
 		n := r.limited(uint64(len(r.b) / 15))
 		for range n {
 			y := impressed{hash: r.fixed(), base: math.Float32frombits(r.fixed32()), place: uint8(r.limited(255))}
@@ -252,7 +279,7 @@ func (r *reader) tired() []tired {
 
 // impressionsSize estimates the bytes they take in memory.
 func (c *Customer) impressionsSize() int {
-	n := 48*cap(c.impressions) + 24*cap(c.tired)
+	n := 56*cap(c.impressions) + 24*cap(c.tired)
 	for k := range c.impressions {
 		for i := range c.impressions[k].items {
 			n += 48 + 2*len(c.impressions[k].items[i].features)

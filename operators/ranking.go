@@ -2,6 +2,7 @@ package operators
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 
 	"github.com/cespare/xxhash/v2"
@@ -198,6 +199,7 @@ type outcome struct {
 func (p *Program) learnOutcomes(s *scratch) {
 	for k := range s.outcomes {
 		x := &s.outcomes[k]
+		x.by.matched.outcome(x.won)
 		x.by.clicks.Learn(&models.Offered{Item: p.catalog.find(x.hash), Base: x.base, Features: x.features}, x.position, x.won, 1)
 	}
 	clear(s.outcomes)
@@ -257,27 +259,38 @@ func (r *recommender) remember(p *Program, t *engine.Turn, c *Customer, s *scrat
 		m.items = append(m.items, impressed{hash: p.catalog.hashes[x.item.Row()], base: o.Base, place: uint8(k + 1), features: all[from:len(all):len(all)]})
 	}
 	for c.addImpression(m) {
-		p.settle(c, s, 0)
+		p.settle(c, s, c.leastTelling())
 	}
 	r.await(t, c)
 }
 
+// settlesAt is when it is known what became of a list: when its time is over, or, where clicks are the goal and one came, a while after the last
+// reaction. Who clicks an item may come back to the list for another.
+func (r *recommender) settlesAt(x *impression) int64 {
+	at := x.atMS + r.within
+	if x.won && r.Rank.Goal == goalClick {
+		at = min(at, x.reactedMS+comesBackMS)
+	}
+	return at
+}
+
 // await arms the timer for the first list of which it will be known what became of it.
 func (r *recommender) await(t *engine.Turn, c *Customer) {
+	first := int64(math.MaxInt64)
 	for k := range c.impressions {
 		if x := &c.impressions[k]; x.decider == r.key {
-			if at, armed := t.TimerAt(r.settles); !armed || at > x.atMS+r.within {
-				t.SetTimer(r.settles, x.atMS+r.within)
-			}
-			return
+			first = min(first, r.settlesAt(x))
 		}
+	}
+	if at, armed := t.TimerAt(r.settles); first < math.MaxInt64 && (!armed || at > first) {
+		t.SetTimer(r.settles, first)
 	}
 }
 
 // onSettle learns from the lists whose time is over.
 func (r *recommender) onSettle(p *Program, t *engine.Turn, c *Customer, s *scratch) {
 	for k := 0; k < len(c.impressions); {
-		if x := &c.impressions[k]; x.decider == r.key && x.atMS+r.within <= t.NowMS {
+		if x := &c.impressions[k]; x.decider == r.key && r.settlesAt(x) <= t.NowMS {
 			p.settle(c, s, k)
 			continue
 		}
@@ -311,8 +324,16 @@ func (p *Program) settle(c *Customer, s *scratch, k int) {
 func (p *Program) react(t *engine.Turn, c *Customer, s *scratch) {
 	e := t.Event
 	switch e.Type {
-	case streams.DecisionShown, streams.DecisionClicked:
-		p.reactTo(c, s, e, t.NowMS)
+	case streams.DecisionShown:
+		p.seeList(t, c)
+	case streams.DecisionClicked:
+		p.clickList(t, c, s)
+	case streams.ProductViewed, streams.ProductClicked, streams.ProductAdded:
+		if e.Decision != "" { // that led to it
+			p.clickList(t, c, s)
+		}
+	}
+	switch e.Type {
 	case streams.ProductAdded, streams.OrderCompleted:
 		for k := range c.impressions {
 			x := &c.impressions[k]
@@ -327,42 +348,84 @@ func (p *Program) react(t *engine.Turn, c *Customer, s *scratch) {
 	}
 }
 
-// reactTo takes in that a list was seen, or an item of it clicked.
-func (p *Program) reactTo(c *Customer, s *scratch, e *streams.Event, nowMS int64) {
-	clicked := e.Type == streams.DecisionClicked
+// listOf is the list that the event's decision showed, with who made it; nil if it is not kept, which is counted.
+func (p *Program) listOf(t *engine.Turn, c *Customer) (r *recommender, k int) {
+	k = c.impressionOf(xxhash.Sum64String(t.Event.Decision))
+	if k < 0 {
+		if len(p.ranked) > 0 {
+			t.Count(countedUnknownList)
+		}
+		return nil, k
+	}
+	return p.ranked[c.impressions[k].decider], k
+}
+
+// seeList takes in that items of a list were seen: those that the event names, else all of it.
+func (p *Program) seeList(t *engine.Turn, c *Customer) {
+	e := t.Event
 	for i := range e.Lines {
-		switch hash := hashItem(e.Lines[i].ID); {
-		case !p.remembersSeen:
-		case clicked:
-			c.refresh(hash)
-		default:
-			c.tire(hash, nowMS)
+		if p.remembersSeen {
+			c.tire(hashItem(e.Lines[i].ID), t.NowMS)
 		}
 	}
-	if len(c.impressions) == 0 {
-		return
-	}
-	k := c.impressionOf(xxhash.Sum64String(e.Decision))
+	r, k := p.listOf(t, c)
 	if k < 0 {
 		return
 	}
+	t.Count(countedShown)
 	x := &c.impressions[k]
-	r := p.ranked[x.decider]
-	for i := range e.Lines {
-		hash := hashItem(e.Lines[i].ID)
-		if clicked {
-			if r != nil && r.Rank.Goal == goalClick {
-				x.win(hash)
+	if len(e.Lines) == 0 {
+		for i := range x.items {
+			y := &x.items[i]
+			y.seenAt, x.seen = y.place, true
+			if p.remembersSeen {
+				c.tire(y.hash, t.NowMS)
 			}
-			continue
 		}
+		return
+	}
+	for i := range e.Lines {
 		position := e.Lines[i].Position
 		if position <= 0 {
 			position = int32(i + 1)
 		}
-		x.see(hash, uint8(min(position, 255)))
+		if !x.see(hashItem(e.Lines[i].ID), uint8(min(position, 255))) && r != nil {
+			t.Count(countedUnknownItem)
+		}
 	}
-	if r != nil && x.won && r.Rank.Goal == goalClick {
-		p.settle(c, s, k)
+}
+
+// clickList takes in that items of a list were clicked. Of a list of several a click that names none says too little: nothing is learned from it.
+func (p *Program) clickList(t *engine.Turn, c *Customer, s *scratch) {
+	e := t.Event
+	for i := range e.Lines {
+		if p.remembersSeen {
+			c.refresh(hashItem(e.Lines[i].ID))
+		}
 	}
+	r, k := p.listOf(t, c)
+	if k < 0 {
+		return
+	}
+	x := &c.impressions[k]
+	switch {
+	case len(e.Lines) == 0 && len(x.items) > 1:
+		t.Count(countedUnnamedClick)
+		c.dropImpression(k)
+		return
+	case r == nil || r.Rank.Goal != goalClick:
+		t.Count(countedClicked)
+		return
+	}
+	t.Count(countedClicked)
+	if len(e.Lines) == 0 && len(x.items) == 1 {
+		x.win(x.items[0].hash)
+	}
+	for i := range e.Lines {
+		if !x.win(hashItem(e.Lines[i].ID)) {
+			t.Count(countedUnknownItem)
+		}
+	}
+	x.reactedMS = max(x.reactedMS, t.NowMS)
+	r.await(t, c)
 }

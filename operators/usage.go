@@ -143,9 +143,10 @@ func (p *Program) mostReceipts() int {
 	return keptOrders * (64 + 8*global + keptLines*(32+8*items)*int(bit(items > 0)))
 }
 
-// matched counts what a recommender's filter and rules matched: candidates, and lists that a pin stood in.
+// matched counts what a recommender's filter and rules matched: candidates, and lists that a pin stood in; and what its ranking learned from.
 type matched struct {
 	through, out int64 // of the filter
+	seen, won    int64 // items of lists
 	rules        []int64
 }
 
@@ -156,6 +157,13 @@ func (m *matched) filter(holds bool) {
 		m.through++
 	default:
 		m.out++
+	}
+}
+
+func (m *matched) outcome(won bool) {
+	if m != nil {
+		m.seen++
+		m.won += int64(bit(won))
 	}
 }
 
@@ -180,6 +188,9 @@ func (p *Program) RuleCounts() (all []RuleCount) {
 		}
 		if m := r.matched; r.filter != nil {
 			all = append(all, RuleCount{r.name + ".filter", m.through, fmt.Sprintf("%d candidates let through, %d left out", m.through, m.out)})
+		}
+		if m := r.matched; r.clicks != nil {
+			all = append(all, RuleCount{r.name + ".rank", m.won, fmt.Sprintf("%d seen items of lists learned from, %d with the goal `%s`", m.seen, m.won, r.Rank.Goal)})
 		}
 		for i := range r.rules {
 			n, what := r.matched.rules[i], "boost of %d candidates"
