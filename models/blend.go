@@ -10,10 +10,12 @@ type blend struct {
 const (
 	blendPrior = 100  // examples' worth of the weights at the start
 	blendMost  = 5000 // examples after which older ones fade
+
+	popularAtFirst = 0.02
 )
 
 func newBlend() blend {
-	return blend{weight: [voices]float64{VoiceTrending: 0.02, VoiceTogether: 0.38, VoiceNear: 0.38, VoiceSession: 0.12, VoiceSequence: 0.1}, seen: blendPrior}
+	return blend{weight: [voices]float64{VoiceTrending: 0.02, VoicePopular: popularAtFirst, VoiceTogether: 0.38, VoiceNear: 0.38, VoiceSession: 0.12, VoiceSequence: 0.1}, seen: blendPrior}
 }
 
 // learn takes in what the sources said of the item that came.

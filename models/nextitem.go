@@ -1,6 +1,7 @@
 package models
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -27,12 +28,13 @@ type NextItem struct {
 
 // NextItemScratch is what one goroutine needs to rank.
 type NextItemScratch struct {
-	items  []Item // the query's different items, the latest first
-	source *Scratch
-	union  *Scratch // the candidates of all
-	says   []says   // what is known of each
-	deep   *SequenceScratch
-	slate  Slate
+	items   []Item // the query's different items, the latest first
+	source  *Scratch
+	union   *Scratch // the candidates of all
+	says    []says   // what is known of each
+	deep    *SequenceScratch
+	slate   Slate
+	popular []metItem
 }
 
 // says is what the sources say of a candidate: scores as parts of the source's best, ranks from 1, 0 where it is not among them.
@@ -74,6 +76,7 @@ const (
 	VoiceNear                  // met in sessions like this one
 	VoiceSession               // met in the session before
 	VoiceSequence              // the sequence model
+	VoicePopular               // met by most, of all times
 	voices
 )
 
@@ -83,6 +86,7 @@ const (
 	askWindow   = 16 // different items of a query that speak
 	perSource   = 60 // candidates of a source
 	trendingToo = 20
+	popularToo  = 40 // of those that are trending; deeper, since customers have met many of them
 	trendsKept  = 256
 	// The ranker learns of every item at first, soon of one in four, later of one in eight: ranking is dear, and the ranker has few weights.
 	rankFewer = 1 << 11 // items after which one in one more is enough
@@ -194,6 +198,10 @@ func (m *NextItem) AppendHead(b []byte) []byte {
 // LoadHead is the inverse of AppendHead.
 func (m *NextItem) LoadHead(b []byte) error {
 	n, size := binary.Uvarint(b)
+	if size > 0 && len(b) == size+8*int(voices) { // of a build that had no VoicePopular
+		last := len(b) - 8
+		b = append(binary.LittleEndian.AppendUint64(bytes.Clone(b[:last]), math.Float64bits(popularAtFirst)), b[last:]...)
+	}
 	if size <= 0 || len(b) != size+8*(int(voices)+1) {
 		return fmt.Errorf("models: next item: %d bytes are no head", len(b))
 	}
@@ -363,6 +371,17 @@ func (m *NextItem) gather(s *NextItemScratch, q *Query) (support float32) {
 	}
 	for _, i := range trending {
 		s.of(i).hear(float32(m.Trends.Share(i))/demand, VoiceTrending, NoItem)
+	}
+	s.popular = s.popular[:0]
+	for _, i := range m.Trends.Top() {
+		s.popular = m.Near.mostMet(s.popular, i, popularToo)
+	}
+	met := uint64(0)
+	for _, x := range s.popular {
+		met += uint64(x.met)
+	}
+	for _, x := range s.popular {
+		s.of(x.item).hear(float32(float64(x.met)/float64(met)), VoicePopular, NoItem)
 	}
 	if m.Deep != nil && m.Deep.Ask(s.deep, q) {
 		m.gatherDeep(s)
