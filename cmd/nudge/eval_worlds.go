@@ -43,13 +43,13 @@ func (c *cli) evalWorldsCommand() *cobra.Command {
 	names, what := simulate.Worlds()
 	list := ""
 	for k := range names {
-		list += fmt.Sprintf("  %-8s %s\n", names[k], what[k])
+		list += fmt.Sprintf("  %-11s %s\n", names[k], what[k])
 	}
 	cmd := &cobra.Command{
 		Use:   "worlds",
 		Short: "What recommendations earn in simulated shops whose shoppers see them and respond",
-		Long: `worlds plays simulated shops from their first day on: shoppers see a slate on pages and products, click what is worth most to them, buy or not, and
-the pipeline learns from that. Policies of one seed meet the same shoppers with the same luck, so their differences are paired.
+		Long: `worlds plays simulated shops from their first day on: shoppers see a slate on pages and products, click what is worth most to them - or, satisficing, the first
+that is good enough -, buy or not, and the pipeline learns from that. Policies of one seed meet the same shoppers with the same luck, so their differences are paired.
 
 Worlds:
 ` + list + `

@@ -39,6 +39,7 @@ type belief struct {
 	list    []uint32 // under view, numbers
 	offered []uint32 // recommended, numbers
 	viewed  uint32   // the item looked at, that may yet be put into the cart
+	passed  uint8    // items of lists that were gone past in the visit
 	focus   int      // category of the visit's last list; -1: none yet
 	latest  []uint32 // numbers of items looked at last
 	owned   []uint32
@@ -58,6 +59,7 @@ type observation struct {
 	act     act
 	atMS    int64
 	options []item // as they were
+	passed  uint8  // before it
 	chosen  int    // of options, or the category; -1: none
 }
 
@@ -102,7 +104,7 @@ func (b *Beliefs) Observe(e *streams.Event) {
 	}
 	switch e.Type {
 	case streams.PageViewed:
-		x.focus = -1
+		x.focus, x.passed = -1, 0
 	case streams.ListViewed:
 		if x.list = b.numbers(e); len(x.list) > 0 {
 			if i, ok := b.w.itemNamed(e.Lines[0].ID); ok && int(b.w.items[i].cat) != x.focus {
@@ -135,7 +137,7 @@ func (b *Beliefs) numbers(e *streams.Event) []uint32 {
 
 // see notes what was chosen of some items, if the event is about one of them and chosen says so.
 func (b *Beliefs) see(x *belief, as act, atMS int64, numbers []uint32, e *streams.Event, chosen bool) {
-	o := observation{act: as, atMS: atMS, chosen: -1}
+	o := observation{act: as, atMS: atMS, passed: x.passed, chosen: -1}
 	now := b.numbers(e)
 	for _, no := range numbers {
 		it := &b.w.items[int(no-1)%len(b.w.items)]
@@ -149,6 +151,13 @@ func (b *Beliefs) see(x *belief, as act, atMS int64, numbers []uint32, e *stream
 	}
 	if len(o.options) > 0 && (o.chosen >= 0 || !chosen || as != chose) { // what was looked at was not in the list: they came by another way
 		b.weigh(x, o)
+	}
+	if as == chose {
+		gone := o.chosen
+		if gone < 0 {
+			gone = len(o.options)
+		}
+		x.passed = pass(x.passed, gone)
 	}
 }
 
@@ -177,6 +186,9 @@ func (b *Beliefs) draw(p *likes) {
 	}
 	p.band = float32(0.5 * b.rand.NormFloat64())
 	p.sensitive = float32(taste * math.Exp(0.5*b.rand.NormFloat64()-0.3))
+	if b.w.satisfices() { // the others leave it out
+		p.impulse = float32(b.rand.NormFloat64())
+	}
 }
 
 // merge lets an account know what its device did.
@@ -194,7 +206,7 @@ func (b *Beliefs) merge(id, anon string) {
 	for _, o := range from.seen {
 		b.weigh(to, o)
 	}
-	to.list, to.offered, to.viewed, to.focus = from.list, from.offered, from.viewed, from.focus
+	to.list, to.offered, to.viewed, to.focus, to.passed = from.list, from.offered, from.viewed, from.focus, from.passed
 	to.latest, to.owned = last(append(to.latest, from.latest...), len(person{}.latest)), last(append(to.owned, from.owned...), len(person{}.owned))
 }
 
@@ -247,9 +259,15 @@ func (b *Beliefs) renew(x *belief) {
 		tastes[k], since[k] = x.tastes[at], x.sinceMS[at]
 	}
 	x.tastes, x.sinceMS = tastes, since
+	moves := 1
+	if b.w.satisfices() {
+		moves = 8 // hurdles leave few of a cloud, and a move is seldom allowed
+	}
 	for k := range x.tastes {
 		x.weights[k] = 1. / cloud
-		b.move(x, k)
+		for range moves {
+			b.move(x, k)
+		}
 	}
 }
 
@@ -270,6 +288,7 @@ func (b *Beliefs) move(x *belief, k int) {
 				next.style[d] = stay*now.style[d] + step*other.style[d]
 			}
 			next.band = stay*now.band + step*other.band
+			next.impulse = stay*now.impulse + step*other.impulse
 			if now.sensitive > 0 { // its logarithm is normal, about -0.3 and the world's
 				about := math.Log(b.w.shop.Nature.Taste) - 0.3
 				next.sensitive = float32(math.Exp(about + float64(stay)*(math.Log(float64(now.sensitive))-about) + step*(math.Log(float64(other.sensitive))-about)))
@@ -293,18 +312,42 @@ func (b *Beliefs) move(x *belief, k int) {
 func (b *Beliefs) likely(p *likes, o *observation) float64 {
 	switch o.act {
 	case wanted:
+		if b.w.satisfices() {
+			return math.Log(b.w.likelyWanted(p, o.chosen, strayed))
+		}
 		sum, season := 0.0, b.w.season()
 		for c := range p.taste {
 			sum += math.Exp(float64(p.taste[c] + season[c]))
 		}
 		return float64(p.taste[o.chosen]+season[o.chosen]) - math.Log(sum)
 	case putInCart:
+		if b.w.satisfices() {
+			return math.Log(p.likelyCarted(o))
+		}
 		u := float64(0.8*p.utility(&o.options[0])) - 2.7 + 0.9
 		if o.chosen < 0 {
 			u = -u
 		}
 		return -math.Log(1 + math.Exp(-u))
 	}
+	chance := 0.0
+	if b.w.satisfices() {
+		chance = p.likelyFirst(o)
+	} else {
+		chance = p.likelyLargest(o)
+	}
+	if o.act == clicked { // who has no patience left, or looks elsewhere, clicks nothing
+		const elsewhere = 0.2
+		chance *= 1 - elsewhere
+		if o.chosen < 0 {
+			chance += elsewhere
+		}
+	}
+	return math.Log(chance)
+}
+
+// likelyLargest is the chance that what was chosen has the largest utility.
+func (p *likes) likelyLargest(o *observation) (chance float64) {
 	sum, worth := 0.0, 0.0
 	for k := range o.options {
 		u := p.utility(&o.options[k]) - 0.1*float32(k)
@@ -317,7 +360,7 @@ func (b *Beliefs) likely(p *likes, o *observation) float64 {
 			worth = x
 		}
 	}
-	chance, none := 0.0, [2]float64{1.6, 0.1}
+	none := [2]float64{1.6, 0.1}
 	if o.act == clicked {
 		none = [2]float64{1.4, 0.4}
 	}
@@ -328,14 +371,7 @@ func (b *Beliefs) likely(p *likes, o *observation) float64 {
 		}
 		chance += worth / (x + sum) / 2
 	}
-	if o.act == clicked { // who has no patience left, or looks elsewhere, clicks nothing
-		const elsewhere = 0.2
-		chance *= 1 - elsewhere
-		if o.chosen < 0 {
-			chance += elsewhere
-		}
-	}
-	return math.Log(chance)
+	return chance
 }
 
 // Best returns the ids of the n items in stock that an id would most likely click were each the only one seen, for all that is known, the best first: of those
@@ -359,9 +395,16 @@ func (b *Beliefs) Best(id string, nowMS int64, n int) []string {
 		if it.stock <= 0 || slices.Contains(x.latest, it.no) || slices.Contains(x.owned, it.no) {
 			continue
 		}
-		u := mean.fit(it) + 0.5*mean.taste[it.cat]
-		for _, k := range few {
-			u -= x.tastes[k].dearness(it) / float32(len(few))
+		u := float32(0)
+		if b.w.satisfices() {
+			for _, k := range few {
+				u += float32(x.tastes[k].likelyTaken(it, x.passed)) / float32(len(few))
+			}
+		} else {
+			u = mean.fit(it) + 0.5*mean.taste[it.cat]
+			for _, k := range few {
+				u -= x.tastes[k].dearness(it) / float32(len(few))
+			}
 		}
 		best = insert(best, ranked{i, u}, max(shortest, 2*n))
 	}
@@ -369,7 +412,11 @@ func (b *Beliefs) Best(id string, nowMS int64, n int) []string {
 	for _, r := range best {
 		chance := 0.0
 		for k := range x.tastes {
-			chance += x.weights[k] / (1 + math.Exp(0.9-float64(x.tastes[k].appeal(&b.w.items[r.item]))))
+			if it := &b.w.items[r.item]; b.w.satisfices() {
+				chance += x.weights[k] * x.tastes[k].likelyTaken(it, x.passed)
+			} else {
+				chance += x.weights[k] / (1 + math.Exp(0.9-float64(x.tastes[k].appeal(it))))
+			}
 		}
 		closely = insert(closely, ranked{r.item, float32(chance)}, n)
 	}

@@ -33,7 +33,13 @@ func watched(t *testing.T, nature string, n int) (*World, *Beliefs) {
 
 // TestBeliefs holds what is concluded of tastes against the tastes.
 func TestBeliefs(t *testing.T) {
-	w, b := watched(t, "base", 30)
+	for _, nature := range []string{"base", "satisficing"} {
+		t.Run(nature, func(t *testing.T) { testBeliefs(t, nature) })
+	}
+}
+
+func testBeliefs(t *testing.T, nature string) {
+	w, b := watched(t, nature, 30)
 	people, near, far := 0, 0.0, 0.0
 	for i := range w.people[:w.settled] {
 		p := &w.people[i]

@@ -26,7 +26,7 @@ func (w *World) viewCart(p *person) int64 {
 			return w.pause(p, 5)
 		}
 	}
-	if p.fate == fateOpen && !w.chance(0.4+w.willingness(p)) {
+	if p.fate == fateOpen && !w.pays(p, 0.4) {
 		return -1
 	}
 	p.phase = atCheckout
@@ -48,6 +48,14 @@ func (w *World) checkCart(p *person) {
 func (p *person) drop(k int) {
 	copy(p.cart[k:], p.cart[k+1:p.cartN])
 	p.cartN--
+}
+
+// pays is whether somebody goes on with their cart; ease is what speaks for it besides.
+func (w *World) pays(p *person, ease float32) bool {
+	if w.satisfices() {
+		return w.rand.Float64() < w.paysNow(p)
+	}
+	return w.chance(ease + w.willingness(p))
 }
 
 // willingness is what speaks for paying for the cart now.
@@ -78,34 +86,12 @@ func (w *World) cartCents(p *person) (cents int64) {
 // abandon draws why a cart was left and what would bring the person back. What is drawn here is kept to.
 func (w *World) abandon(p *person) {
 	p.abandoned = true
-	var fit, dear float32
-	for k := range int(p.cartN) {
-		it := &w.items[p.cart[k].item]
-		fit += p.fit(it)
-		dear += p.dearness(it)
-	}
-	fit, dear = fit/float32(p.cartN), dear/float32(p.cartN)
 	cents := w.cartCents(p)
-
-	u := [numReasons]float32{
-		reasonDistracted: 0.6,
-		reasonPrice:      0.8 * dear,
-		reasonShipping:   -0.6,
-		reasonComparing:  0.4 * p.sensitive,
-		reasonUndecided:  0.5 - 0.4*fit,
+	if w.satisfices() {
+		w.leaveCart(p, cents)
+	} else {
+		w.weighLeaving(p, cents)
 	}
-	if cents < 3000 {
-		u[reasonShipping] += 1.2
-	}
-	most := float32(math.Inf(-1))
-	for k := range u {
-		if v := u[k] + w.gumbel(); v > most {
-			p.reason, most = reason(k), v
-		}
-	}
-	back := [numReasons]float32{reasonDistracted: 0.4, reasonPrice: -1.4, reasonShipping: -0.9, reasonComparing: -0.8, reasonUndecided: -1.2}
-	noise := w.rand.Float64()
-	p.lean = back[p.reason] + 0.35*fit - 0.4*dear + 0.3*p.satisfaction - 1.3 + float32(math.Log((noise+1e-12)/(1-noise+1e-12)))
 	if p.urgent {
 		p.lean += 0.6
 	}
@@ -124,6 +110,38 @@ func (w *World) abandon(p *person) {
 	if !w.muted {
 		w.truthAbandoned(p, cents)
 	}
+}
+
+// back is what speaks for coming back to a cart that was left.
+var back = [numReasons]float32{reasonDistracted: 0.4, reasonPrice: -1.4, reasonShipping: -0.9, reasonComparing: -0.8, reasonUndecided: -1.2}
+
+// weighLeaving draws the reason with the largest utility.
+func (w *World) weighLeaving(p *person, cents int64) {
+	var fit, dear float32
+	for k := range int(p.cartN) {
+		it := &w.items[p.cart[k].item]
+		fit += p.fit(it)
+		dear += p.dearness(it)
+	}
+	fit, dear = fit/float32(p.cartN), dear/float32(p.cartN)
+	u := [numReasons]float32{
+		reasonDistracted: 0.6,
+		reasonPrice:      0.8 * dear,
+		reasonShipping:   -0.6,
+		reasonComparing:  0.4 * p.sensitive,
+		reasonUndecided:  0.5 - 0.4*fit,
+	}
+	if cents < 3000 {
+		u[reasonShipping] += 1.2
+	}
+	most := float32(math.Inf(-1))
+	for k := range u {
+		if v := u[k] + w.gumbel(); v > most {
+			p.reason, most = reason(k), v
+		}
+	}
+	noise := w.rand.Float64()
+	p.lean = back[p.reason] + 0.35*fit - 0.4*dear + 0.3*p.satisfaction - 1.3 + float32(math.Log((noise+1e-12)/(1-noise+1e-12)))
 }
 
 // swayed is the utility of coming back to buy, over not, when an offer is seen.

@@ -7,7 +7,8 @@
 // How it decides: a shopper has latent tastes over categories and styles, a price band, a need rhythm and a patience.
 // Every choice (which category, which item of a list, whether to add, whether to pay, whether to come back) is the
 // largest of some random utilities, u = taste·style + quality - sensitivity·(price-band)² + Gumbel noise. Nothing in
-// it is a co-occurrence, a factorisation or any other thing that a learner might assume.
+// it is a co-occurrence, a factorisation or any other thing that a learner might assume, but for the logit itself. In a world of another Choice
+// shoppers take the first item that is good enough: see Satisficing.
 //
 // Invariants:
 //

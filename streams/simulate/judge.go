@@ -8,15 +8,15 @@ import (
 
 // What stands here tells what only the world knows. It is for measuring a recommender, never for feeding one.
 
-// Utility is the truth about what an item is worth to a shopper now, noise aside, price included; false if the world
-// knows no such shopper or item.
+// Utility is the truth about what an item is worth to a shopper now, noise aside, price included; of who takes what is good enough, how it stands
+// in its worst aspect. False if the world knows no such shopper or item.
 func (w *World) Utility(user, item string) (float64, bool) {
 	p := w.personNamed(user, false)
 	i, ok := w.itemNamed(item)
 	if p == nil || !ok {
 		return 0, false
 	}
-	return float64(p.appeal(&w.items[i])), true
+	return float64(w.appeal(&p.likes, &w.items[i])), true
 }
 
 // Best returns the ids of the n items in stock that are worth most to somebody now, the best first; none if the world knows no such
@@ -54,7 +54,7 @@ func (w *World) best(p *person, n int) []string {
 	for i := range uint32(len(w.items)) {
 		it := &w.items[i]
 		if it.stock > 0 && !p.owns(it.no) && !p.looked(it.no) {
-			best = insert(best, ranked{i, p.appeal(it)}, n)
+			best = insert(best, ranked{i, w.appeal(&p.likes, it)}, n)
 		}
 	}
 	return w.ids(best)
@@ -86,7 +86,15 @@ func (w *World) ids(best []ranked) []string {
 	return ids
 }
 
-// appeal is what an item is worth to somebody who did not look for its category.
+// appeal is what an item is worth to somebody who did not look for its category, by the law of the world.
+func (w *World) appeal(p *likes, it *item) float32 {
+	if w.satisfices() {
+		return p.unsought(it)
+	}
+	return p.appeal(it)
+}
+
+// appeal is what it is worth by utility.
 func (p *likes) appeal(it *item) float32 { return p.utility(it) + 0.5*p.taste[it.cat] }
 
 // Shopper is who is behind an id: the number that a shopper keeps, logged in or not, and when their taste turned last, 0 for never. False of strangers.
@@ -113,6 +121,9 @@ func (w *World) Clicked(id string, anonymous bool, item string) float64 {
 	i, ok := w.itemNamed(item)
 	if p == nil || !ok || !p.active || !p.curious(&w.items[i]) {
 		return 0
+	}
+	if w.satisfices() {
+		return takes(p.unsought(&w.items[i]), p.aspiration()+unasked)
 	}
 	// The difference of two Gumbel variables is logistic.
 	return 1 / (1 + math.Exp(float64(p.reserve()-p.appeal(&w.items[i]))))

@@ -11,8 +11,13 @@ import (
 
 // TestChancesComeTrue holds the chances that items are clicked and seen against what becomes of them.
 func TestChancesComeTrue(t *testing.T) {
+	inWorlds(t, testChancesComeTrue, "base", "satisficing")
+}
+
+func testChancesComeTrue(t *testing.T, nature Nature) {
 	var truth bytes.Buffer
 	s := small()
+	s.Nature = nature
 	s.Truth = &truth
 	w := open(t, s)
 	list := &streams.Decision{Kind: streams.KindRecommendation, Name: "home", Action: streams.ActionShow}

@@ -16,6 +16,12 @@ type order struct {
 // renew plans the next need, which often follows from what was bought last.
 func (w *World) renew(p *person, last int) {
 	p.needMS = w.now + w.gap(p)
+	if w.satisfices() {
+		if p.need = int8(w.wantAny(p)); last >= 0 && w.rand.Float64() < 0.3 { // what goes with it comes to mind
+			p.need = int8(categories[last].next[w.rand.IntN(2)])
+		}
+		return
+	}
 	season := w.season()
 	most := float32(math.Inf(-1))
 	for c := range p.taste {

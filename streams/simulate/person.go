@@ -34,6 +34,7 @@ type likes struct {
 	style     [dims]float32
 	band      float32 // ln of the wanted price over the category's median
 	sensitive float32 // to prices
+	impulse   float32
 }
 
 // person is one slot of the world's people. Everything a visit needs is in it, by value: a copy of it can be walked
@@ -61,7 +62,6 @@ type person struct {
 
 	// What they are like.
 	likes
-	impulse  float32
 	turnedMS int64                    // when their taste turned last; 0: never
 	was      [len(categories)]float32 // their taste before it turned last
 	everyMS  float64                  // mean time between needs
@@ -101,8 +101,9 @@ type person struct {
 	phase    phase
 	focus    uint8
 	patience int8
-	urgent   bool // came with a need
-	keen     bool // came with the crowd, as to a sale
+	passed   uint8 // items of lists that were gone past
+	urgent   bool  // came with a need
+	keen     bool  // came with the crowd, as to a sale
 	item     uint32
 	itemNo   uint32
 	fate     fate

@@ -38,7 +38,7 @@ type reaction struct {
 // it was published; a time the world has passed means now. The events that follow come out of Until and Next.
 //
 //   - A recommendation is seen within a second by who is visiting, its first 4 items at least. The item with the largest
-//     utility is clicked, if any is worth it and was not looked at lately, viewed, and perhaps bought. That costs patience, and
+//     utility is clicked, or the first that is good enough, if any is worth it and was not looked at lately, viewed, and perhaps bought. That costs patience, and
 //     who has none left clicks no more.
 //   - A coupon reaches whoever has left a cart, within a minute or so, wherever they are. Those whose lean towards
 //     buying is tipped by it come back and redeem it; those who had come back anyway redeem it, too.
@@ -169,10 +169,36 @@ func (p *person) reserve() float32 {
 // curious says whether somebody would look at a recommended item at all.
 func (p *person) curious(it *item) bool { return p.patience > 0 && !p.looked(it.no) }
 
+// struck is what a recommended item is worth at a glance, noise included: more than the threshold of who clicks it.
+func (w *World) struck(p *person, it *item, threshold float32) float32 {
+	if !w.satisfices() {
+		return p.appeal(it) + unitGumbel(p.no, p.visit, it.no)
+	}
+	if unit(p.no, p.visit, it.no) < takes(p.unsought(it), p.aspiration()+unasked) {
+		return threshold + 1
+	}
+	return threshold
+}
+
+// buysSeen is the chance that a recommended item that was clicked is bought: having looked at it they want it as much as any item they have found, and pay as willingly.
+func (w *World) buysSeen(p *person, it *item) float64 {
+	if w.satisfices() {
+		return w.wantsNow(p, it)
+	}
+	lean := 0.8*p.utility(it) - 2.4 + 0.3*p.impulse
+	if p.urgent {
+		lean += 1.8
+	}
+	if p.owns(it.no) {
+		lean -= 3
+	}
+	return 1 / (1 + math.Exp(-float64(lean)))
+}
+
 // seeItems shows recommended items to somebody who is visiting.
 func (w *World) seeItems(p *person, re *reaction) {
 	seen := min(len(re.items), leastSeen+int(unit(p.no, p.visit, 0xd3)*seenBeyond))
-	threshold := p.reserve() + unitGumbel(p.no, p.visit, 0xd4)
+	threshold, first := p.reserve()+unitGumbel(p.no, p.visit, 0xd4), w.satisfices()
 	best, most := -1, threshold
 	var bought []uint32 // in the rest of the visit, had nothing been shown
 	if w.shop.Truth != nil {
@@ -183,21 +209,13 @@ func (w *World) seeItems(p *person, re *reaction) {
 	w.list = w.list[:0]
 	for k, i := range re.items {
 		it := &w.items[i]
-		u := p.appeal(it) + unitGumbel(p.no, p.visit, it.no)
+		u := w.struck(p, it, threshold)
 		curious := p.curious(it)
 		o := outcome{no: it.no, seen: k < seen, click: curious && u > threshold, buyUnask: contains(bought, it.no)}
-		// Having looked at it they want it as much as any item they have found, and pay as willingly.
-		lean := 0.8*p.utility(it) - 2.4 + 0.3*p.impulse
-		if p.urgent {
-			lean += 1.8
-		}
-		if p.owns(it.no) {
-			lean -= 3
-		}
-		o.buy = o.click && it.stock > 0 && p.cartN < maxCart && unit(p.no, p.visit, it.no^0x5bd1e995) < 1/(1+math.Exp(-float64(lean)))
+		o.buy = o.click && it.stock > 0 && p.cartN < maxCart && unit(p.no, p.visit, it.no^0x5bd1e995) < w.buysSeen(p, it)
 		if k < seen {
 			w.list = append(w.list, it.no)
-			if curious && u > most {
+			if curious && u > most && !(first && best >= 0) {
 				best, most, chosen = int(i), u, o
 			}
 		}

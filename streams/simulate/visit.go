@@ -58,7 +58,7 @@ func (w *World) begin(p *person) {
 func (w *World) open(p *person) {
 	w.as(p)
 	p.active, p.logged, p.phase, p.fate, p.from, p.coupon = true, false, entering, fateOpen, "", nil
-	p.declined = 0
+	p.declined, p.passed = 0, 0
 	p.stamp++
 	p.visit++
 	p.lastMS = w.now
@@ -126,7 +126,7 @@ func (w *World) step(p *person) int64 {
 		p.phase = paying
 		return w.pause(p, 20)
 	case paying:
-		if p.fate == fateBuy || p.fate == fateOpen && p.role != staff && w.chance(1+w.willingness(p)) {
+		if p.fate == fateBuy || p.fate == fateOpen && p.role != staff && w.pays(p, 1) {
 			w.order(p)
 			p.phase = browsing
 			if w.rand.Float64() < 0.1 && !p.regular {
@@ -155,6 +155,12 @@ func (w *World) enter(p *person) int64 {
 
 // wanted chooses the category of a visit.
 func (w *World) wanted(p *person) int {
+	if w.satisfices() {
+		if p.urgent && p.need >= 0 && w.rand.Float64() >= straying {
+			return int(p.need)
+		}
+		return w.wantAny(p)
+	}
 	season := w.season()
 	best, most := 0, float32(math.Inf(-1))
 	for c := range p.taste {
@@ -175,7 +181,7 @@ func (w *World) lookAt(p *person, i uint32) {
 	p.latestAt++
 }
 
-// browse shows a list and lets the person choose from it: the largest utility, or none.
+// browse shows a list and lets the person choose from it, or none.
 func (w *World) browse(p *person) int64 {
 	if p.patience <= 0 {
 		if p.cartN > 0 && p.cartMS >= p.lastMS {
@@ -197,16 +203,7 @@ func (w *World) browse(p *person) int64 {
 	}
 	w.writeList(p, list)
 
-	outside := 1.6 + w.gumbel()
-	if p.urgent || p.fate == fateBuy {
-		outside -= 1.5
-	}
-	best, most := -1, outside
-	for k, i := range list {
-		if u := p.utility(&w.items[i]) - 0.1*float32(k) + w.gumbel(); u > most {
-			best, most = int(i), u
-		}
-	}
+	best := w.choose(p, list)
 	if best < 0 && p.regular {
 		best = int(list[0])
 	}
@@ -219,6 +216,24 @@ func (w *World) browse(p *person) int64 {
 		p.focus = uint8(w.wanted(p))
 	}
 	return w.pause(p, 9)
+}
+
+// choose returns the slot of the item of a list that somebody looks at, or -1: the largest utility.
+func (w *World) choose(p *person, list []uint32) int {
+	if w.satisfices() {
+		return w.takeFirst(p, list)
+	}
+	outside := 1.6 + w.gumbel()
+	if p.urgent || p.fate == fateBuy {
+		outside -= 1.5
+	}
+	best, most := -1, outside
+	for k, i := range list {
+		if u := p.utility(&w.items[i]) - 0.1*float32(k) + w.gumbel(); u > most {
+			best, most = int(i), u
+		}
+	}
+	return best
 }
 
 func contains(list []uint32, i uint32) bool {
@@ -237,23 +252,13 @@ func (w *World) look(p *person) int64 {
 		p.phase = browsing
 		return w.pause(p, 2)
 	}
-	u := p.utility(it)
+	u := w.pleasure(p, it)
 	if w.rand.Float64() < 0.2 {
 		w.writeItemEvent(p, "product.clicked", it, 0, 0)
 	}
 	dwell := int64(6000*math.Exp(0.25*float64(u)+0.6*w.rand.NormFloat64())) + 300
 	w.writeItemEvent(p, "product.viewed", it, 0, dwell)
-	want := 0.8*u - 2.7 + 0.3*p.impulse
-	if p.urgent {
-		want += 1.8
-	}
-	if p.keen {
-		want++
-	}
-	if p.owns(it.no) {
-		want -= 3
-	}
-	wants := w.chance(want) || p.fate == fateBuy
+	wants := w.wants(p, it) || p.fate == fateBuy
 	if p.fate == fateLook {
 		p.fate, p.declined = fateOpen, it.no
 	}
@@ -277,6 +282,24 @@ func (w *World) look(p *person) int64 {
 		}
 	}
 	return min(dwell, 90_000) + w.pause(p, 3)
+}
+
+// wants is whether somebody who looks at an item puts it into the cart.
+func (w *World) wants(p *person, it *item) bool {
+	if w.satisfices() {
+		return w.rand.Float64() < w.wantsNow(p, it)
+	}
+	want := 0.8*p.utility(it) - 2.7 + 0.3*p.impulse
+	if p.urgent {
+		want += 1.8
+	}
+	if p.keen {
+		want++
+	}
+	if p.owns(it.no) {
+		want -= 3
+	}
+	return w.chance(want)
 }
 
 // looked says whether they have looked at an item lately.

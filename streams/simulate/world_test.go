@@ -57,10 +57,15 @@ func digest(all []Record) uint64 {
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
+	inWorlds(t, testSameSeedSameBytes, "base", "satisficing")
+}
+
+func testSameSeedSameBytes(t *testing.T, nature Nature) {
 	var truths [2]bytes.Buffer
 	var sums [2]uint64
 	for i := range sums {
 		s := small()
+		s.Nature = nature
 		s.Truth = &truths[i]
 		s.Crowds = []Crowd{{From: s.Start.Add(12 * time.Hour), PerSecond: 1}, {From: s.Start.Add(13 * time.Hour)}}
 		sums[i] = digest(days(t, open(t, s), 10))
@@ -69,6 +74,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 		t.Fatalf("two worlds of one seed differ: records %x and %x, truth equal: %v", sums[0], sums[1], bytes.Equal(truths[0].Bytes(), truths[1].Bytes()))
 	}
 	s := small()
+	s.Nature = nature
 	s.Seed++
 	s.Crowds = []Crowd{{From: s.Start.Add(12 * time.Hour), PerSecond: 1}, {From: s.Start.Add(13 * time.Hour)}}
 	if digest(days(t, open(t, s), 10)) == sums[0] {
@@ -231,7 +237,12 @@ func TestRecordsAreEvents(t *testing.T) {
 
 // What a visit is like and how often shoppers come: the constants that rates follow from, and shares that a shop has.
 func TestShopIsPlausible(t *testing.T) {
+	inWorlds(t, testShopIsPlausible, "base", "satisficing")
+}
+
+func testShopIsPlausible(t *testing.T, nature Nature) {
 	s := Default().Clean()
+	s.Nature = nature
 	s.Shoppers = 1000
 	s.OddIDShare = 0
 	w := open(t, s)
@@ -291,6 +302,17 @@ func TestShopIsPlausible(t *testing.T) {
 	between("people kept", float64(len(w.people)), float64(s.Shoppers), float64(s.Shoppers)*1.05)
 }
 
+// inWorlds runs a test in some worlds.
+func inWorlds(t *testing.T, test func(*testing.T, Nature), names ...string) {
+	for _, name := range names {
+		nature, err := NatureOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { test(t, nature) })
+	}
+}
+
 func TestHistory(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	var truth bytes.Buffer
@@ -333,7 +355,12 @@ func TestHistory(t *testing.T) {
 }
 
 func TestLapsedFallDueInTime(t *testing.T) {
+	inWorlds(t, testLapsedFallDueInTime, "base", "satisficing")
+}
+
+func testLapsedFallDueInTime(t *testing.T, nature Nature) {
 	s := small().Clean()
+	s.Nature = nature
 	at := s.Start.Add(50 * 24 * time.Hour)
 	s.Lapsed = Lapsed{Shoppers: 40, Every: 72 * time.Hour, Silence: 10 * 24 * time.Hour, At: at, Over: 10 * time.Minute}
 	var e streams.Event

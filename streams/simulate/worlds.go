@@ -17,6 +17,8 @@ type Nature struct {
 	Turns time.Duration
 	// Seasons scales how much the seasons change what is wanted, Arrivals how fast the catalogue changes. 1 is usual.
 	Seasons, Arrivals float64
+	// Choice is the law by which shoppers choose.
+	Choice Choice
 }
 
 // worlds are the natures that have a name. They were fixed before any model was measured in them.
@@ -29,6 +31,7 @@ var worlds = []struct {
 	{"seasons", "strong seasons, and many new arrivals", Nature{Taste: 1, Turns: 150 * 24 * time.Hour, Seasons: 3, Arrivals: 4}},
 	{"turning", "tastes that turn every three weeks", Nature{Taste: 1, Turns: 21 * 24 * time.Hour, Seasons: 1, Arrivals: 1}},
 	{"null", "no taste at all: nothing can be learned", Nature{Taste: 0, Turns: 150 * 24 * time.Hour, Seasons: 0, Arrivals: 1}},
+	{"satisficing", "people take the first item that is good enough, by hurdles and not by utilities", Nature{Taste: 1, Turns: 150 * 24 * time.Hour, Seasons: 1, Arrivals: 1, Choice: Satisficing}},
 }
 
 // Worlds lists the names of the natures, with what they are.
@@ -61,6 +64,9 @@ func (n *Nature) validate(fault func(field, want string, got any)) {
 	scale("Nature.Hidden", n.Hidden, 1)
 	scale("Nature.Seasons", n.Seasons, 10)
 	scale("Nature.Arrivals", n.Arrivals, 100)
+	if n.Choice > Satisficing {
+		fault("Nature.Choice", "a law that there is", n.Choice)
+	}
 	if n.Turns < time.Hour {
 		fault("Nature.Turns", "at least 1h", n.Turns)
 	}

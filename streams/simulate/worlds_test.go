@@ -20,7 +20,7 @@ func spread(w *World, p *person) float64 {
 // TestWorlds holds each nature against what its name says.
 func TestWorlds(t *testing.T) {
 	names, what := Worlds()
-	if len(names) != 5 || len(what) != 5 || names[0] != "base" {
+	if len(names) != 6 || len(what) != 6 || names[0] != "base" {
 		t.Fatalf("the worlds are %v", names)
 	}
 	made := map[string]*World{}
@@ -71,6 +71,11 @@ func TestWorlds(t *testing.T) {
 	s.Nature = Nature{Taste: -1, Hidden: 2, Seasons: 11, Arrivals: 101}
 	if err := s.Validate(); err == nil {
 		t.Error("a nature without sense is valid")
+	}
+	s = small()
+	s.Nature.Choice = 9
+	if err := s.Validate(); err == nil {
+		t.Error("people choose by a law that there is not")
 	}
 }
 
