@@ -74,6 +74,7 @@ func BenchmarkPipeline(b *testing.B) {
 		{"default", usual, 800},
 		{"next_item", "candidates: [next_item, trending]", 200},
 		{"ranked", "candidates: [next_item, similar_content, trending]\n    rank: {goal: click, explore: 0.02}", 200},
+		{"choices", "candidates: [choices, next_item, similar_content, trending]\n    rank: {goal: click, explore: 0.02}", 200},
 		{"sequence", "candidates: [next_item, sequence, trending]", 200},
 	} {
 		b.Run(x.name, func(b *testing.B) {

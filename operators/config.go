@@ -47,7 +47,7 @@ type Recommender struct {
 	Audience      string   `yaml:"audience"` // a condition: only to customers for whom it holds
 	Log           []string `yaml:"log"`      // features published with each decision
 	AtMost        Rate     `yaml:"at_most"`
-	Candidates    []string `yaml:"candidates" allow:"next_item|sequence|viewed_together|similar_shoppers|similar_content|goes_with|instead_of|buy_again|recently_viewed|trending"` // in the order in which they are taken
+	Candidates    []string `yaml:"candidates" allow:"next_item|choices|sequence|viewed_together|similar_shoppers|similar_content|goes_with|instead_of|buy_again|recently_viewed|trending"` // in the order in which they are taken
 	Rank          Rank     `yaml:"rank"`
 	Filter        string   `yaml:"filter"` // a condition over a candidate and the customer: only items for which it holds
 	Rules         []Rule   `yaml:"rules"`

@@ -35,6 +35,7 @@ type Customer struct {
 	forecasts       []forecast     // by prediction ascending
 	tired           []tired        // items seen and not clicked, by (time, item) ascending
 	receipts        []receipt      // by (time, id) ascending: what a cancellation takes back of features that are not the customer's own
+	chooser         *chooser       // nil: nothing is known
 	cancelled       []cancellation // by (time, id) ascending: those that came without their order
 }
 

@@ -30,6 +30,7 @@ const (
 	hasTaught
 	hasLatest
 	hasCancelled
+	hasChooser
 	allSections = 1<<iota - 1
 )
 
@@ -41,7 +42,7 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 	var sections uint64
 	for bit, there := range [...]bool{c.flood != flood{}, len(c.recent) > 0, len(c.bought) > 0, len(c.cart) > 0, len(c.orders) > 0,
 		c.purchases.Count > 0 || c.spent > 0, c.reviews > 0, len(c.marks) > 0, len(c.consents) > 0, len(c.traits) > 0, len(c.members) > 0, !c.features.Empty(), !c.parts.empty(), len(c.impressions) > 0, len(c.tired) > 0, len(c.forecasts) > 0, len(c.searched.terms) > 0, len(c.receipts) > 0,
-		slices.ContainsFunc(c.orders, func(o order) bool { return o.pieces > 0 }), c.daily.Items > 0, !c.latest.empty(), len(c.cancelled) > 0} {
+		slices.ContainsFunc(c.orders, func(o order) bool { return o.pieces > 0 }), c.daily.Items > 0, !c.latest.empty(), len(c.cancelled) > 0, c.chooser != nil} {
 		if there {
 			sections |= 1 << bit
 		}
@@ -153,6 +154,9 @@ func (c *Customer) AppendBinary(b []byte) []byte {
 	}
 	if sections&hasCancelled != 0 {
 		c.appendCancelled(&w)
+	}
+	if sections&hasChooser != 0 {
+		c.chooser.append(&w)
 	}
 	if sections&hasFeatures != 0 { // last: it takes the rest
 		w.fixed(c.sets.user.layout)
@@ -308,6 +312,9 @@ func decodeCustomer(b []byte, sets *ownSets, all *layouts) (*Customer, error) {
 	if sections&hasCancelled != 0 {
 		c.cancelled = r.cancelled()
 	}
+	if sections&hasChooser != 0 {
+		c.chooser = r.chooser()
+	}
 	if sections&hasFeatures != 0 {
 		if layout := r.layout(all); r.err == nil {
 			row, err := sets.user.Decode(r.b, layout)
@@ -355,7 +362,7 @@ func (r *reader) taught(c *Customer) {
 
 // Size estimates the bytes it takes in memory.
 func (c *Customer) Size() int {
-	n := 472 + 16*cap(c.cancelled) + 24*(cap(c.recent)+cap(c.bought)) + 32*cap(c.cart) + 40*cap(c.orders) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize() + c.receiptsSize() + 4*cap(c.searched.terms)
+	n := 480 + c.chooser.size() + 16*cap(c.cancelled) + 24*(cap(c.recent)+cap(c.bought)) + 32*cap(c.cart) + 40*cap(c.orders) + 16*cap(c.marks) + 32*cap(c.consents) + 40*cap(c.traits) + 16*cap(c.members) + c.features.Size() + c.parts.size() + c.impressionsSize() + c.forecastsSize() + c.receiptsSize() + 4*cap(c.searched.terms)
 	for i := range c.consents {
 		n += len(c.consents[i].purpose)
 	}

@@ -76,6 +76,7 @@ func (c *Customer) merge(o *Customer, l *Limits) {
 	}
 	c.mergeMembers(o)
 	c.mergeImpressions(o)
+	c.mergeChooser(o)
 	c.mergeForecasts(o)
 	c.mergeReceipts(o)
 	for _, x := range o.cancelled {

@@ -21,7 +21,7 @@ func customers(t *rapid.T, label string) *Customer {
 	rapid.SliceOfN(rapid.Custom(func(t *rapid.T) int {
 		now := int64(1_772_359_200_000) + rapid.Int64Range(0, 30).Draw(t, "hours")*3600_000
 		hash := uint64(rapid.IntRange(1, 7).Draw(t, "item"))
-		n := rapid.IntRange(0, 17).Draw(t, "what")
+		n := rapid.IntRange(0, 18).Draw(t, "what")
 		c.lastMS, c.firstMS = max(c.lastMS, now), earliest(c.firstMS, now)
 		switch n {
 		case 0:
@@ -61,6 +61,12 @@ func customers(t *rapid.T, label string) *Customer {
 			for c.addImpression(x) {
 				c.dropImpression(0)
 			}
+		case 18:
+			x := c.choosing()
+			x.leaning[hash%9] += int32(hash) - 4
+			x.daily.Turn(now)
+			x.daily.Teach(0, 1)
+			x.other = options{kind: models.Kind(hash % 3), atMS: now, hashes: []uint64{hash, 77}}
 		case 14:
 			c.searched = searched{now, []uint32{uint32(hash), 900}}
 		case 13:
@@ -181,6 +187,8 @@ func FuzzDecodeCustomer(f *testing.F) {
 	c.addImpression(impression{id: 3, decider: 4, atMS: 1e12, seen: true, items: []impressed{{hash: 5, base: 1, place: 1, seenAt: 2, won: true, features: []uint16{3, 500}}}})
 	c.insertForecast(forecast{prediction: 5, atMS: 1e12, made: true, came: true, logit: -2, features: []uint16{0, 7, 900}})
 	c.searched = searched{1e12, []uint32{3, 9}}
+	c.choosing().leaning[2] = -70000
+	c.choosing().slate = options{kind: models.ChoiceOfSlate, atMS: 1e12, hashes: []uint64{5, 6}}
 	c.teach(7, 4, 1e12)
 	c.latest.note(happened(streams.ProductViewed, 1e12))
 	f.Add(c.AppendBinary(nil))

@@ -17,6 +17,7 @@
 //	recommend.go coupon.go churn.go the deciders
 //	sources.go, ranking.go, slate.go, impressions.go   a list: where candidates come from, what stands first, what is shown, what became of it
 //	terms.go, category.go, pairs.go   what describes an item; its categories; what goes with what, and is bought again
+//	choices.go                      what customers choose of what they see
 //	next.go, request.go             the model of the next item in the stream; a list on request
 //	halflives.go                    what decayed models were learned under
 //	ignore.go                       traffic that is kept out

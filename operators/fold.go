@@ -65,6 +65,8 @@ type scratch struct {
 	sold        []sold
 	decision    streams.Decision
 	reasons     []streams.Reason
+	choices     []models.Choice
+	options     []models.Item // of the choices
 }
 
 // lesson is one interaction with an item.
@@ -109,6 +111,9 @@ func (p *Program) Fold(t *engine.Turn) {
 	s.noOrder = !p.meetOrder(t, c)
 	p.take(t, c, s)
 	p.react(t, c, s)
+	if p.choices != nil {
+		p.choose(t, c, s)
+	}
 	p.observe(t, c, s)
 	p.observeParts(t, c, s)
 	p.foretell(t, c, s)
@@ -344,6 +349,7 @@ func (p *Program) Learn(scratches []any, t *engine.Turn) {
 		}
 		p.learnPairs(s)
 		p.learnOutcomes(s)
+		p.learnChoices(s)
 		p.learnForetold(s)
 		p.learnStandards(s)
 		for _, gap := range s.gaps {

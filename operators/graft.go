@@ -21,6 +21,7 @@ type Graft struct {
 	lacks       []bool // by begun.parts
 	whole       []string
 	unlearned   []string
+	choices     bool // what customers like: the older pipeline learned no choices
 	cancelled   bool // cancellations without their order: the older pipeline remembered no orders
 	facts       bool // carts, orders and what was looked at: the older pipeline asked for none of it
 	longer      bool // more of what was looked at and bought
@@ -54,6 +55,7 @@ func NewGraft(old, now, from *Program, clockMS int64) *Graft {
 		}
 	}
 	g.models(old)
+	g.choices = now.choices != nil && old.choices == nil && g.sameItems()
 	g.cancelled = !old.remembers && now.remembers
 	g.facts = old.featuresOnly && !now.featuresOnly
 	a, b := old.config.Limits, now.config.Limits
@@ -75,6 +77,7 @@ func (g *Graft) models(old *Program) {
 		{"next_item", g.now.learnsNext && (!old.learnsNext || h.together != g.now.halfLives.together),
 			[]string{"next_together", "next_again", "next_items", "next_sessions", "next_ranker", "next_heads"}},
 		{sequence, g.now.learnsSequence && !old.learnsSequence, []string{"sequence", "sequence_heads"}},
+		{choices, g.now.choices != nil && old.choices == nil, []string{choices}},
 		{goesWith, g.now.learnsPairs && !old.learnsPairs, []string{"goes_with"}},
 		{buyAgain, g.now.learnsAgain && !old.learnsAgain, []string{"bought_again"}},
 		{"sent_back", g.now.learnsReturns && !old.learnsReturns, []string{"sent_back"}},
@@ -143,6 +146,9 @@ func (g *Graft) Customer(into, from engine.State) {
 	}
 	if g.cancelled {
 		c.cancelled = o.cancelled
+	}
+	if g.choices {
+		c.chooser = o.chooser
 	}
 	if g.facts {
 		c.latest, c.recent, c.bought, c.cart, c.orders, c.searched = o.latest, o.recent, o.bought, o.cart, o.orders, o.searched

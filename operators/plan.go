@@ -77,7 +77,7 @@ func Plan(old, now *Config) ([]Change, error) {
 	for _, m := range []struct {
 		name    string
 		sources []string
-	}{{"next_item", []string{nextItem, similarShoppers, sequence}}, {sequence, []string{sequence}}, {goesWith, []string{goesWith}}, {buyAgain, []string{buyAgain}}} {
+	}{{"next_item", []string{nextItem, similarShoppers, sequence}}, {sequence, []string{sequence}}, {choices, []string{choices}}, {goesWith, []string{goesWith}}, {buyAgain, []string{buyAgain}}} {
 		if learns(now, m.sources...) && !learns(old, m.sources...) {
 			changes = append(changes, Change{PlanNew, "models." + m.name, "nothing was learned for it yet"})
 		}

@@ -76,7 +76,8 @@ type Program struct {
 	content    *models.Content
 	goesWith   *models.CoOccurrence
 	repurchase *models.Repurchase
-	returns    *models.Rates // how often an item that was sold is sent back
+	returns    *models.Rates   // how often an item that was sold is sent back
+	choices    *models.Choices // nil: no recommender asks for them
 	rhythm     *models.Rhythm
 	learned    uint64 // interactions
 	openedMS   int64  // when the catalogue had its first item; 0: it has none
@@ -159,8 +160,11 @@ func (p *Program) addRecommenders() error {
 			return slices.ContainsFunc(r.Candidates, func(c string) bool { return slices.Contains(sources, c) })
 		}
 		p.learnsTogether = p.learnsTogether || asks(viewedTogether, insteadOf) || r.Diversify > 0 && !p.learnsNext
-		p.learnsTrends = p.learnsTrends || asks(trending) || r.Diversify > 0
+		p.learnsTrends = p.learnsTrends || asks(trending, choices) || r.Diversify > 0
 		p.learnsSequence = p.learnsSequence || asks(sequence)
+		if asks(choices) && p.choices == nil {
+			p.choices = models.NewChoices()
+		}
 		p.learnsContent = p.learnsContent || asks(similarContent) || r.Diversify > 0
 		p.learnsPairs = p.learnsPairs || asks(goesWith)
 		p.learnsReturns = p.learnsReturns || r.Rank.Goal == goalKept
@@ -279,6 +283,9 @@ func (p *Program) addTables() {
 		p.goesWith.Forget(row)
 		p.repurchase.Forget(row)
 		p.returns.Forget(row)
+		if p.choices != nil {
+			p.choices.Forget(row)
+		}
 		for _, r := range p.recommenders {
 			if r.clicks != nil {
 				r.clicks.Forget(row)
@@ -289,6 +296,9 @@ func (p *Program) addTables() {
 	p.catalog.described = func(i models.Item, x *item) {
 		if p.learnsContent {
 			p.content.Set(i, x.bornMS, x.terms)
+		}
+		if p.choices != nil {
+			p.choices.Describe(i, x.leaf, brandKey(x.brand), x.price)
 		}
 		if p.learnsTrends || p.learnsNext {
 			p.trends.Group(i, x.leaf)
@@ -319,6 +329,9 @@ func (p *Program) addTables() {
 	p.tables = []*engine.Table{p.catalog.table, p.shared, together, trends, p.budgets.table, p.layouts.table, p.items.table, p.global.table, p.standards.table, p.begun.table}
 	p.tables = append(p.tables, p.nextTables()...)
 	p.tables = append(p.tables, p.pairTables()...)
+	if p.choices != nil {
+		p.tables = append(p.tables, p.choicesTable())
+	}
 	for _, x := range p.predictions {
 		p.tables = append(p.tables, x.table())
 	}

@@ -17,6 +17,7 @@ const (
 	insteadOf       = "instead_of"
 	buyAgain        = "buy_again"
 	sequence        = "sequence"
+	choices         = "choices"
 )
 
 // The numbers of the sources: what was learned of them is kept under these, so they never change.
@@ -31,13 +32,14 @@ const (
 	fromInstead
 	fromAgain
 	fromSequence
+	fromChoices
 	numSources = 12 // with room
 	noSource   = -1
 )
 
 var sourceNumbers = map[string]int{
 	viewedTogether: fromTogether, trending: fromTrending, recentlyViewed: fromRecent, nextItem: fromNext, similarShoppers: fromShoppers,
-	similarContent: fromContent, goesWith: fromGoesWith, insteadOf: fromInstead, buyAgain: fromAgain, sequence: fromSequence,
+	similarContent: fromContent, goesWith: fromGoesWith, insteadOf: fromInstead, buyAgain: fromAgain, sequence: fromSequence, choices: fromChoices,
 }
 
 var sourceNames = func() (names [numSources]string) {
@@ -123,6 +125,9 @@ func (r *recommender) ask(p *Program, c *Customer, s *scratch, a *asked, source,
 		}
 	case fromSequence:
 		p.askSequence(c, s, a.key, a.nowMS)
+		each(s.candidates.Top(want, keep), streams.ReasonModelScore, false)
+	case fromChoices:
+		p.askChoices(c, s)
 		each(s.candidates.Top(want, keep), streams.ReasonModelScore, false)
 	case fromRecent:
 		n := 0
