@@ -83,8 +83,9 @@ const (
 	choiceDecay  = 1e-3
 	ownDecay     = 2e-3 // an item has few examples
 	leaningRate  = 0.3
-	leaningFades = 1.0 / 512 // at each choice
-	firstVectors = 0.3       // their standard deviation
+	leaningFades = 1.0 / 512        // at each choice
+	firstVectors = 0.3 * math.Sqrt2 // times the sum of four uniform numbers: a standard deviation of .245
+	unproven     = 1.0              // without it new items were not shown at all on their first day
 )
 
 // noneFirst are the log-odds of choosing nothing at first.
@@ -102,7 +103,7 @@ func NewChoices() *Choices {
 			x ^= x << 17
 			sum += float64(x>>11)/(1<<53) - .5
 		}
-		c.first[k] = float32(sum * firstVectors * math.Sqrt2) // four uniform ones have a standard deviation of 1/√3
+		c.first[k] = float32(sum * firstVectors)
 	}
 	return c
 }
@@ -207,11 +208,17 @@ func (a *about) worth(by *Leaning) float64 {
 	return min(max(sum, -mostWorth), mostWorth)
 }
 
-// Score adds items to a scratch, each with what it is worth to somebody. It reads the model only.
+// Score adds items to a scratch, each with the logarithm of what it may be worth to somebody: what it is thought to be worth, and unproven/√(1 + steps) more, where steps
+// is the sum of the squared gradients of its own bias. An item that was hardly ever seen has the benefit of the doubt (Auer, Cesa-Bianchi, Fischer 2002), since
+// what is not shown would teach nothing. It reads the model only.
 func (c *Choices) Score(s *Scratch, by *Leaning, items func(each func(Item))) {
 	items(func(i Item) {
 		a := c.about(i)
-		s.Add(i, float32(Exp(a.worth(by))))
+		steps := 0.0
+		if n := i.Row(); int(n) < len(c.items) {
+			steps = float64(c.items[n][ChoiceDims].steps)
+		}
+		s.Add(i, float32(a.worth(by)+unproven/math.Sqrt(1+steps)))
 	})
 }
 

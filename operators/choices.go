@@ -150,8 +150,11 @@ func (p *Program) learnChoices(s *scratch) {
 	s.choices, s.options = s.choices[:0], s.options[:0]
 }
 
-// choicesWhole is how many items a catalogue may have for all of them to be weighed: of a larger one it is what is in demand, in the shop and its categories.
-const choicesWhole = 2048
+// Of a catalogue of up to choicesWhole items all are weighed, of a larger one choicesAsked of what is in demand, in the shop and its categories.
+const (
+	choicesWhole = 2048
+	choicesAsked = 1024
+)
 
 // askChoices gathers what is worth most to the customer.
 func (p *Program) askChoices(c *Customer, s *scratch) {
@@ -175,7 +178,7 @@ func (p *Program) askChoices(c *Customer, s *scratch) {
 		}
 		p.trends.Groups(askedCategories, func(top []models.Item) {
 			for _, i := range top {
-				if n < choicesWhole && !p.trends.Listed(i) {
+				if n < choicesAsked && !p.trends.Listed(i) {
 					n++
 					each(i)
 				}
@@ -246,26 +249,25 @@ func (x *chooser) size() int {
 	return 160 + 8*(cap(x.slate.hashes)+cap(x.other.hashes))
 }
 
-// choicesTable is the shared state of what customers choose: the rows of the groups, then those of the items.
+// choicesTable is the shared state of what customers choose: the rows of the items, then, beyond models.MaxItems, those of the groups.
 func (p *Program) choicesTable() *engine.Table {
-	groups := uint32(p.choices.Rows())
 	t := &engine.Table{Name: choices,
 		Row: func(i uint32, key, value []byte) (k, v []byte) {
 			key = binary.BigEndian.AppendUint32(key, i)
-			if i < groups {
-				return key, orNil(p.choices.AppendRow(value, i))
+			if i < models.MaxItems {
+				return key, orNil(p.choices.AppendItem(value, i))
 			}
-			return key, orNil(p.choices.AppendItem(value, i-groups))
+			return key, orNil(p.choices.AppendRow(value, i-models.MaxItems))
 		},
 		Load: func(key, value []byte) error {
 			return loadRow(key, value, func(row uint32, b []byte) error {
-				if row < groups {
-					return p.choices.LoadRow(row, b)
+				if row < models.MaxItems {
+					return p.choices.LoadItem(row, b)
 				}
-				return p.choices.LoadItem(row-groups, b)
+				return p.choices.LoadRow(row-models.MaxItems, b)
 			})
 		}}
-	p.choices.Touch = t.Touch
-	p.choices.TouchItem = func(row uint32) { t.Touch(groups + row) }
+	p.choices.TouchItem = t.Touch
+	p.choices.Touch = func(row uint32) { t.Touch(models.MaxItems + row) }
 	return t
 }

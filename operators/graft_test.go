@@ -302,7 +302,7 @@ func TestGraftModels(t *testing.T) {
 	if g := s.graft(whole); len(g.Unlearned()) > 0 {
 		t.Fatalf("%q have to learn afresh", g.Unlearned())
 	}
-	for _, name := range []string{"next_together", "next_items", "next_sessions", "next_ranker", "sequence ", "sequence_heads", "predicts_", "item_features"} {
+	for _, name := range []string{"next_together", "next_items", "next_sessions", "next_ranker", "sequence ", "sequence_heads", "choices", "predicts_", "item_features"} {
 		if got, want := table(s, name), table(whole, name); got != want || want == "" {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 		}

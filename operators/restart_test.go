@@ -28,6 +28,12 @@ recommenders:
     log: [user.dear, user.kinds]
     half_life: 1h
     trend_half_life: 10m
+  liked:
+    when: page.viewed
+    at_most: 1 per 1h
+    candidates: [choices]
+    half_life: 1h
+    trend_half_life: 10m
 offers:
   cart_rescue:
     when: {quiet: 10m}

@@ -128,7 +128,10 @@ func (r *recommender) ask(p *Program, c *Customer, s *scratch, a *asked, source,
 		each(s.candidates.Top(want, keep), streams.ReasonModelScore, false)
 	case fromChoices:
 		p.askChoices(c, s)
-		each(s.candidates.Top(want, keep), streams.ReasonModelScore, false)
+		for k, x := range s.candidates.Top(want, keep) {
+			worth := float32(models.Exp(float64(x.Score)))
+			say(x.Item, worth, said{rank: k + 1, code: streams.ReasonModelScore, with: models.NoItem, weight: round(worth)})
+		}
 	case fromRecent:
 		n := 0
 		for k, i := range s.history {
