@@ -189,14 +189,20 @@ func (c *Choices) about(i Item) (a about) {
 			a.bias += weights[ChoiceDims]
 		}
 	}
-	if x.leaf != 0 && x.price != 0 {
-		m := &c.prices[x.leaf-1]
-		beside := int(x.price) - m.sum/m.of
-		a.vector[ChoiceDims] = float32(min(max(beside, -64), 64)) / 16
-		a.dear = 1 + min(max((beside+28)>>2, 0), dearBuckets-2)
+	if a.vector[ChoiceDims], a.dear = c.dearness(&x); a.dear != 0 {
 		a.bias += c.weight[choiceDear+a.dear]
 	}
 	return a
+}
+
+// dearness is how dear an item is beside its category's mean, in doublings, and its bucket; 0 where that is not known.
+func (c *Choices) dearness(x *saidOfItem) (beside float32, bucket int) {
+	if x.leaf == 0 || x.price == 0 {
+		return 0, 0
+	}
+	m := &c.prices[x.leaf-1]
+	more := int(x.price) - m.sum/m.of
+	return float32(min(max(more, -64), 64)) / 16, 1 + min(max((more+28)>>2, 0), dearBuckets-2)
 }
 
 // worth is the logarithm of what an item is worth.
@@ -212,14 +218,75 @@ func (a *about) worth(by *Leaning) float64 {
 // is the sum of the squared gradients of its own bias. An item that was hardly ever seen has the benefit of the doubt (Auer, Cesa-Bianchi, Fischer 2002), since
 // what is not shown would teach nothing. It reads the model only.
 func (c *Choices) Score(s *Scratch, by *Leaning, items func(each func(Item))) {
+	s.worth.reset()
+	var likes [choiceWidth]float64
+	for d := range by {
+		likes[d] = float64(by[d]) / choiceScale
+	}
 	items(func(i Item) {
-		a := c.about(i)
 		steps := 0.0
 		if n := i.Row(); int(n) < len(c.items) {
 			steps = float64(c.items[n][ChoiceDims].steps)
 		}
-		s.Add(i, float32(a.worth(by)+unproven/math.Sqrt(1+steps)))
+		s.Add(i, float32(c.worth(&s.worth, i, &likes)+unproven/math.Sqrt(1+steps)))
 	})
+}
+
+// groupWorths is what groups are worth to somebody: every item of a category shares in it, and it is the half of what is to be reckoned.
+type groupWorths struct {
+	worth []float64
+	of    []uint32 // the scoring that it was reckoned in
+	now   uint32
+}
+
+func (t *groupWorths) reset() {
+	if t.worth == nil {
+		t.worth, t.of = make([]float64, choiceGroups), make([]uint32, choiceGroups)
+	}
+	if t.now++; t.now == 0 {
+		clear(t.of)
+		t.now = 1
+	}
+}
+
+// worth is that of about, put together from what its groups are worth.
+func (c *Choices) worth(t *groupWorths, i Item, likes *[choiceWidth]float64) float64 {
+	n, sum := i.Row(), 0.0
+	if int(n) < len(c.items) {
+		x := &c.items[n]
+		sum = float64(x[ChoiceDims].weight)
+		for d := range ChoiceDims {
+			sum += float64(likes[d] * float64(x[d].weight))
+		}
+	}
+	var x *saidOfItem
+	if int(n) < len(c.said) && c.said[n].item == i {
+		x = &c.said[n]
+	}
+	if x == nil || x.leaf == 0 && x.brand == 0 {
+		for d, first := range c.first[int(n%choiceGroups)*ChoiceDims:][:ChoiceDims] {
+			sum += float64(likes[d] * float64(first))
+		}
+		return min(max(sum, -mostWorth), mostWorth)
+	}
+	for _, g := range [...]uint16{x.leaf, x.brand} {
+		if g == 0 {
+			continue
+		}
+		if t.of[g-1] != t.now {
+			weights, first := c.weight[int(g-1)*choiceWidth:][:choiceWidth], c.first[int(g-1)*ChoiceDims:][:ChoiceDims]
+			worth := float64(weights[ChoiceDims])
+			for d := range first {
+				worth += float64(likes[d] * (float64(first[d]) + float64(weights[d])))
+			}
+			t.worth[g-1], t.of[g-1] = worth, t.now
+		}
+		sum += t.worth[g-1]
+	}
+	if beside, dear := c.dearness(x); dear != 0 {
+		sum += float64(c.weight[choiceDear+dear]) + float64(likes[ChoiceDims]*float64(beside))
+	}
+	return min(max(sum, -mostWorth), mostWorth)
 }
 
 // Read says what a choice teaches, and moves the leaning of who made it. It reads the model only. Bad input (no options, more than MostOptions, no such kind, one chosen

@@ -7,7 +7,8 @@ type Scratch struct {
 	found []Candidate
 	used  []uint16 // slots taken
 	top   []Candidate
-	near  nearTable // sessions, while Neighbours scores
+	near  nearTable   // sessions, while Neighbours scores
+	worth groupWorths // while Choices scores
 }
 
 // Candidate is an item that was spoken for.
