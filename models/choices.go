@@ -14,7 +14,8 @@ import (
 // Bias and vector of an item are sums of its own, those of its category and of its brand; a further bias is that of how dear it is beside its category's mean,
 // which is a further place of the vector as well: so something is known of an item on its first day. none is learned for each Kind. Each
 // choice moves the customer's leaning and the vectors by the gradient of its likelihood. An item that was passed over counts as much as one that was
-// chosen: that tells what somebody likes from what the shop shows to everybody.
+// chosen: that tells what somebody likes from what the shop shows to everybody. What stands below what was chosen counts, too: of who looks no further that is wrong, and
+// in simulated shops where all do so it still helps (evaluations.md).
 type Choices struct {
 	paced // of the groups of items, then of how dear they are, then of the kinds
 
