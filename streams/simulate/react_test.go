@@ -151,7 +151,11 @@ func testCouponOutcomes(t *testing.T, nature Nature) {
 				wrong++
 			}
 		}
-		if n < 300 || wrong > n/20 {
+		most := n / 25
+		if nature.Choice == Satisficing { // what they do by mistake is no part of the truth
+			most = n / 20
+		}
+		if n < 300 || wrong > most {
 			t.Errorf("treated %v: %d of %d carts ended otherwise than told", treated, wrong, n)
 		}
 		if treated != (redeemed > 50) || shown < redeemed {
@@ -293,7 +297,11 @@ func testRecommendationOutcomes(t *testing.T, nature Nature) {
 	if clicked := goodClicks + badClicks; wrongBuy > clicked/20 {
 		t.Errorf("of %d clicked items %d were bought otherwise than told", clicked, wrongBuy)
 	}
-	if without == 0 || wrongWithout > max(without/20, 1) { // a visit may last longer than what counts as it
+	mostWithout := without / 20
+	if nature.Choice == Satisficing { // five of them, of whom a visit may last longer than what counts as it
+		mostWithout = max(mostWithout, 1)
+	}
+	if without == 0 || wrongWithout > mostWithout {
 		t.Errorf("%d items would have been bought anyway, %d were told wrongly", without, wrongWithout)
 	}
 	// Those who were shown nothing lived the same life.
