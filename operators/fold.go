@@ -54,6 +54,7 @@ type scratch struct {
 	pins        []pinning
 	above       []models.Item   // of the picks
 	left        [leftCauses]int // candidates, of the list being made
+	out         *models.Scratch // those candidates
 	taste       taste
 	outcomes    []outcome
 	foretold    []foretold
@@ -83,7 +84,7 @@ type lesson struct {
 
 // NewScratch returns the scratch of a shard.
 func (p *Program) NewScratch(int) any {
-	s := &scratch{candidates: models.NewScratch(), union: models.NewScratch()}
+	s := &scratch{candidates: models.NewScratch(), union: models.NewScratch(), out: models.NewScratch()}
 	s.facts.scratch = s
 	return s
 }

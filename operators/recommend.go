@@ -192,11 +192,13 @@ func pageOf(e *streams.Event) uint64 {
 	return hashItem(e.Lines[0].ID)
 }
 
-// keeps says whether a candidate of a source may be shown, and counts why not.
+// keeps says whether a candidate of a source may be shown, and counts why not: each item once, whichever sources name it.
 func (a *asked) keeps(p *Program, r *recommender, c *Customer, s *scratch, i models.Item, source int) bool {
 	cause, out := a.out(p, r, c, s, i, source)
 	if out && a.left != nil {
-		a.left[cause]++
+		if at, fresh := s.out.Place(i); fresh || at < 0 {
+			a.left[cause]++
+		}
 	}
 	return !out
 }

@@ -69,6 +69,7 @@ const perRankedSource = 60 // candidates of a source, where they are ranked
 func (r *recommender) fill(p *Program, c *Customer, s *scratch, a *asked) {
 	s.list, s.order = s.list[:0], s.order[:0]
 	s.union.Reset()
+	s.out.Reset()
 	if r.filter != nil || r.clicks != nil || len(r.rules) > 0 {
 		s.facts.ask(p, c, a)
 	}
@@ -222,7 +223,7 @@ type pick struct {
 
 // choose takes items off the list, place by place, into the scratch's picks. A place is chance's with the recommender's share of
 // exploring: then each candidate that is still allowed has the same chance. Otherwise it goes to the best, where lists are to be diverse
-// to that which is worth most below the items above it, as models.Diversity says, and to what is buried only when there is nothing else.
+// to that which is worth most below the items above it, as models.Diversity says. Either way what is buried comes only when there is nothing else.
 // An item's propensity is its chance at its place given those above it.
 func (r *recommender) choose(p *Program, c *Customer, s *scratch, a *asked) {
 	s.picks, s.above = s.picks[:0], s.above[:0]
@@ -271,13 +272,16 @@ func (r *recommender) best(p *Program, s *scratch, count bool) (at, allowed int)
 		if l.taken || !r.fits(p, s, l.item) {
 			continue
 		}
+		if at >= 0 && l.buried != s.list[at].buried {
+			break // the rest is buried, and has no chance here
+		}
 		switch allowed++; {
 		case at < 0:
 			at = int(k)
 			if r.Diversify > 0 {
 				most = r.diversity.Worth(&l.stands, l.item, l.score, s.above, 0)
 			}
-		case r.Diversify > 0 && allowed <= models.DiversityConsidered && l.buried == s.list[at].buried:
+		case r.Diversify > 0 && allowed <= models.DiversityConsidered:
 			if x := r.diversity.Worth(&l.stands, l.item, l.score, s.above, most); x > most {
 				at, most = int(k), x
 			}
