@@ -3,6 +3,7 @@ package operators
 import (
 	"encoding/json"
 	"math"
+	"slices"
 
 	"nudge/engine"
 	"nudge/models"
@@ -21,6 +22,10 @@ type Audit struct {
 	Every int
 	// Published, if there is any, is what was published, by the ids of decisions: it is held instead of what is logged. Those that are held are taken out.
 	Published map[string]Published
+	// Policy, if it is given, is the pipeline's name in decisions: what was published under another could not have all of its features, and is not held.
+	Policy string
+	// Younger are the features that do not see what was before the pipeline took over from another, at this epoch: of what was published they are not held.
+	Younger []string
 	// Differs is told of each feature that does not hold.
 	Differs func(d *Difference)
 
@@ -34,8 +39,17 @@ type Audit struct {
 	epoch   map[sharedAsked]sharedAnswer
 }
 
-// Published is what a published decision says of its features.
-type Published map[string]json.RawMessage
+// Published is what a published decision says: of its pipeline, if anything, of its features, and which of them see less than their window yet.
+type Published struct {
+	Policy   string
+	Features map[string]json.RawMessage
+	Warming  []string
+}
+
+// Of says whether a decision may have been made by a pipeline.
+func (p *Published) Of(policy string) bool {
+	return p.Policy == "" || policy == "" || p.Policy == policy
+}
 
 // Difference is a logged feature that the raw events contradict.
 type Difference struct {
@@ -53,6 +67,7 @@ const (
 	passedLong   = "published without features, for the length of the decision"
 	passedModel  = "of a model"
 	passedOther  = "no feature that is declared"
+	passedBegun  = "begun when the pipeline was changed, without what was before"
 	passedEvicts = "limits.items is reached, and the item had lost its place"
 )
 
@@ -108,7 +123,9 @@ func (a *Audit) logged(t *engine.Turn, c *Customer, name string, logs []logged, 
 		switch {
 		case (a.Decisions-1)%int64(max(a.Every, 1)) != 0:
 			return
-		case published == nil:
+		case !published.Of(a.Policy):
+			return
+		case published.Features == nil:
 			a.Passed[passedLong] += int64(len(logs))
 			return
 		}
@@ -116,19 +133,22 @@ func (a *Audit) logged(t *engine.Turn, c *Customer, name string, logs []logged, 
 		a.Missing++
 		return
 	case len(members) > 0:
-		if err := json.Unmarshal(append([]byte{'{'}, append(members[1:len(members):len(members)], '}')...), &published); err != nil {
-			published = nil
+		if err := json.Unmarshal(append([]byte{'{'}, append(members[1:len(members):len(members)], '}')...), &published.Features); err != nil {
+			published.Features = nil
 		}
 	}
-	a.hold(t, c, Difference{Customer: t.Customer, Decision: name, ID: id, Time: string(streams.AppendTime(nil, t.NowMS))}, logs, published)
+	a.hold(t, c, Difference{Customer: t.Customer, Decision: name, ID: id, Time: string(streams.AppendTime(nil, t.NowMS))}, logs, &published)
 }
 
 // hold compares what is published with what the raw events say.
-func (a *Audit) hold(t *engine.Turn, c *Customer, d Difference, logs []logged, published Published) {
+func (a *Audit) hold(t *engine.Turn, c *Customer, d Difference, logs []logged, published *Published) {
 	a.Audited++
 	for i := range logs {
 		l := &logs[i]
 		x, of, passed := a.expected(t, c, l)
+		if slices.Contains(published.Warming, l.name) || a.Published != nil && slices.Contains(a.Younger, l.name) {
+			passed = passedBegun
+		}
 		if passed != "" {
 			a.Passed[passed]++
 			continue
@@ -136,7 +156,7 @@ func (a *Audit) hold(t *engine.Turn, c *Customer, d Difference, logs []logged, p
 		a.Features++
 		a.Held[of]++
 		v := feature.Value{Kind: x.Value.Kind, Number: math.NaN()}
-		text, there := published[l.name]
+		text, there := published.Features[l.name]
 		if there {
 			into := any(&v.Number)
 			switch x.Value.Kind {

@@ -32,8 +32,8 @@ func TestAuditFindsDifferences(t *testing.T) {
 		logs = append(logs, newLogged(name, slot, kind))
 	}
 	hold := func(text string) {
-		var published Published
-		if err := json.Unmarshal([]byte(text), &published); err != nil {
+		published := &Published{}
+		if err := json.Unmarshal([]byte(text), &published.Features); err != nil {
 			t.Fatal(err)
 		}
 		a.hold(now, c, Difference{Customer: now.Customer}, logs, published)

@@ -165,6 +165,26 @@ func planFeatures(old, now *Config) (changes []Change, err error) {
 	return changes, nil
 }
 
+// Younger names the features of a pipeline that never see what was before it took over from another: those that count from then on.
+func Younger(old, now *Config) (names []string, err error) {
+	for _, entity := range entities {
+		before, err := newFeatures(entity, old.Features, old.Results, time.UTC)
+		if err != nil {
+			return nil, err
+		}
+		after, err := newFeatures(entity, now.Features, now.Results, time.UTC)
+		if err != nil {
+			return nil, err
+		}
+		for i := range after.Len() {
+			if _, warmMS := after.Origin(i, before); warmMS == feature.Never {
+				names = append(names, entity+"."+after.Name(i))
+			}
+		}
+	}
+	return names, nil
+}
+
 func warm(ms int64) string {
 	if ms == feature.Never {
 		return "it counts from then on"

@@ -16,6 +16,7 @@ import (
 	"nudge/engine"
 	"nudge/engine/node"
 	"nudge/operators"
+	"nudge/operators/pipeline"
 	"nudge/state"
 	"nudge/streams/files"
 )
@@ -37,9 +38,15 @@ func (c *cli) auditCommand() *cobra.Command {
 		Long: `audit folds a recorded or simulated log and computes every feature that is logged with a decision (log: in the pipeline, and what audiences ask for)
 a second time, from the raw events up to that moment, by a simple implementation without tiles and sketches: features of customers, of their sessions
 and categories, of items and of all together. It names every difference, and exits with 1 if there is one. Sketches may differ by their stated error.
-What can't be computed so is passed over, and counted by the reason. With --decisions it is what was published that is held: by a file of decisions, which must
+What can't be computed so is passed over, and counted by the reason (below). With --decisions it is what was published that is held: by a file of decisions, which must
 be those of the log; one that the log does not lead to differs, too.
-As with replay, a recording with its journal is folded as it was; with -c, or without a journal, epochs are cut anew. All customers and their events are held in memory.`,
+As with replay, a recording with its journal is folded as it was; without one, epochs are cut anew. With -c that pipeline alone folds all of it, in the journal's epochs if
+they are of the same topics: of what was published, decisions of another pipeline (their policy says so) are then counted and not held, nor are features that a change of the
+pipeline had begin without what was before. All customers and their events are held in memory.
+
+Passed over are what came so late that a window may have been gone; what counts an order of which a part was sent back, or that may be remembered no more; values that are
+standardised; a topk of more values than it lists exactly; items that had lost their place (limits.items); what was published without features, for its length; and what is no
+feature: models, the catalogue, the event.`,
 		Example: `  nudge audit log -c shop.yaml
   nudge audit log -c shop.yaml --every 1 --json
   nudge tail --until-now --json > decisions.jsonl && nudge export log && nudge audit log --decisions decisions.jsonl`,
@@ -106,12 +113,35 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 			return nil
 		},
 	}
-	app := config.App
-	if cfg.Journal, err = journalOf(rec, !f.noJournal && f.file == ""); err != nil {
+	app, others := config.App, map[string]int64{} // decisions of other pipelines, by their policy
+	if cfg.Journal, err = journalOf(rec, !f.noJournal && (f.file == "" || !rec.HasStart())); err != nil {
 		return err
 	}
+	changed := false // within the recording
 	if cfg.Journal != nil {
-		defer func() { err = errors.Join(err, cfg.Journal.Close()) }()
+		defer func(j *state.Journal) { err = errors.Join(err, j.Close()) }(cfg.Journal)
+	}
+	if cfg.Journal != nil && f.file != "" {
+		changes, same, err := changesOf(cfg.Journal, cfg.Setup.Inputs)
+		if err != nil {
+			return err
+		}
+		changed = slices.ContainsFunc(changes, func(x change) bool { return x.rebuilt || x.policy != changes[0].policy })
+		if same {
+			cfg.Under, cfg.Setup.ActOnStale = true, false
+			write := cfg.Write
+			cfg.Write = func(out *engine.Output, results []string) error {
+				for len(changes) > 0 && changes[0].epoch <= out.Epoch+1 {
+					audit.Younger = changes[0].younger
+					changes = changes[1:]
+				}
+				return write(out, results)
+			}
+		} else {
+			cfg.Journal = nil
+		}
+	}
+	if cfg.Journal != nil {
 		if rec.HasStart() {
 			return invalidf("the recording goes on from a backup: what came before it is not in the log. Hold what follows alone with --no-journal, or export from the beginning")
 		}
@@ -137,6 +167,12 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 		p, program, err := compile(s, config)
 		if err == nil {
 			program.Audit(audit)
+			audit.Policy = engine.Policy(s.Definition)
+			for _, d := range audit.Published {
+				if !d.Of(audit.Policy) {
+					others[d.Policy]++
+				}
+			}
 			p.Engine.CacheBytes = math.MaxInt64 // customers are known by where they are
 		}
 		return p, err
@@ -148,12 +184,21 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 	if err != nil {
 		return err
 	}
+	changed = changed || len(others) > 0
+	maps.DeleteFunc(audit.Published, func(_ string, d operators.Published) bool { return !d.Of(audit.Policy) })
 	strangers := len(audit.Published)
 	fmt.Fprintf(c.talk, "%d decisions, %d audited: %d features hold, %d differ, %d were passed over\n", audit.Decisions, audit.Audited, audit.Features-int64(differences), differences, audit.Skipped())
 	c.list("of", audit.Held)
 	c.list("passed over:", audit.Passed)
 	if audit.Missing > 0 {
 		fmt.Fprintf(c.talk, "  %d decisions of the log are not in %s\n", audit.Missing, f.published)
+	}
+	for _, policy := range slices.Sorted(maps.Keys(others)) {
+		fmt.Fprintf(c.talk, "  %d decisions of %s are of another pipeline (policy %s, this one is %s), and were not held\n", others[policy], f.published, policy, audit.Policy)
+	}
+	if changed && strangers > 0 {
+		fmt.Fprintf(c.talk, "  %d decisions of %s the log does not lead to under this pipeline alone: another decided before it\n", strangers, f.published)
+		strangers = 0
 	}
 	for _, id := range slices.Sorted(maps.Keys(audit.Published))[:min(strangers, max(f.most, 0))] {
 		fmt.Fprintf(c.out, "%s: the log does not lead to it\n", id)
@@ -163,10 +208,48 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 		return fmt.Errorf("%d features differ from what the events say, and %d decisions are not what the log leads to", differences, strangers)
 	case differences > 0:
 		return fmt.Errorf("%d features differ from what the events say", differences)
+	case audit.Features == 0 && len(others) > 0:
+		return invalidf("nothing was audited: all decisions of %s are of other pipelines: name theirs with -c", f.published)
 	case audit.Features == 0:
 		return invalidf("nothing was audited: log features with a decider (log: [user.views_1h]), and use a log in which it decides")
 	}
 	return nil
+}
+
+// change is where a recording goes on under another pipeline, or with a rebuilt state.
+type change struct {
+	epoch   uint64
+	policy  string
+	rebuilt bool
+	younger []string // features that do not see what was before the pipeline took over, from there on
+}
+
+// changesOf finds the setups of a journal, the first one, too, and says whether all of them read the same topics as inputs.
+func changesOf(j *state.Journal, inputs []engine.Topic) (changes []change, same bool, err error) {
+	same = j.First() == 1
+	var before *pipeline.Config
+	err = j.Read(j.First(), func(number, _ uint64, payload []byte) error {
+		entry, err := engine.DecodeEntry(payload)
+		if err != nil || entry.Setup == nil {
+			return err
+		}
+		same = same && slices.EqualFunc(entry.Setup.Inputs, inputs, func(a, b engine.Topic) bool { return a.Topic == b.Topic && a.Partitions == b.Partitions })
+		now, faults := pipeline.Parse("the recording's pipeline", entry.Setup.Definition)
+		if err := faults.Err(); err != nil {
+			return err
+		}
+		x := change{epoch: number, policy: engine.Policy(entry.Setup.Definition)}
+		x.rebuilt = slices.ContainsFunc(entry.Commands, func(c engine.Command) bool { return c.Kind == engine.CommandRebuilt })
+		if before != nil && !x.rebuilt {
+			if x.younger, err = operators.Younger(&before.Deciders, &now.Deciders); err != nil {
+				return err
+			}
+			x.younger = append(x.younger, changes[len(changes)-1].younger...)
+		}
+		changes, before = append(changes, x), now
+		return nil
+	})
+	return changes, same, err
 }
 
 // list writes counts, a line each.
@@ -181,13 +264,13 @@ func readPublished(path string) (map[string]operators.Published, error) {
 	all := map[string]operators.Published{}
 	err := files.ReadLines(path, func(n int, line []byte) error {
 		var d struct {
-			ID       string
-			Features operators.Published
+			ID string
+			operators.Published
 		}
 		if err := json.Unmarshal(line, &d); err != nil || d.ID == "" {
 			return invalidf("%s:%d: want a decision as it was published: %v", path, n, err)
 		}
-		all[d.ID] = d.Features
+		all[d.ID] = d.Published
 		return nil
 	})
 	return all, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,6 +24,9 @@ type ReplayConfig struct {
 	Journal     *state.Journal
 	Setup       engine.Setup
 	EpochEvents int
+	// Under folds the journal's epochs under Setup, whatever pipelines they were folded under, from the first one on. A state that was rebuilt and taken over
+	// is nothing else than what is folded then.
+	Under bool
 	// Store is where the state begins: empty, or at the checkpoint that the journal goes on from. The replay's own state is
 	// checkpointed into it at the end if it is to be kept; before only what memory has no room for.
 	Store   *state.Store
@@ -70,6 +74,9 @@ func (r *replay) run(ctx context.Context) error {
 		var err error
 		if setup, err = r.journalled(); err != nil {
 			return err
+		}
+		if r.Under {
+			setup = &r.Setup
 		}
 	}
 	if err := n.build(setup); err != nil {
@@ -131,6 +138,10 @@ func (r *replay) follow(ctx context.Context) error {
 		entry, err := engine.DecodeEntry(payload)
 		if err != nil {
 			return err
+		}
+		if r.Under {
+			entry.Setup = nil
+			entry.Commands = slices.DeleteFunc(entry.Commands, func(c engine.Command) bool { return c.Kind == engine.CommandRebuilt })
 		}
 		if entry.Setup != nil && !entry.Setup.Equal(n.engine.Setup()) {
 			if err := r.checkpoint(); err != nil { // the changed pipeline starts from it
