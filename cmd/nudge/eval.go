@@ -101,6 +101,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	flags.StringVar(&f.columns.User, "user", "", "column of the customer or session: its name, or its number from 1")
 	flags.StringVar(&f.columns.Item, "item", "", "column of the item")
 	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds since 1970 or parts of them down to nanoseconds, or a date; none for the file's order")
+	flags.StringVar(&f.columns.Dates, "dates", "", "what dates such as 05/02/2011 begin with, day-first or month-first: by default as those show that only one reads, else month-first")
 	flags.StringVar(&f.columns.Event, "event", "", "column of the event's type")
 	flags.StringSliceVar(&f.events, "events", nil, "weights of event types, TYPE=WEIGHT; others are passed over")
 	flags.StringSliceVar(&f.columns.Targets, "targets", nil, "event types that are asked for; all by default")
@@ -180,6 +181,9 @@ func (f *nextItemFlags) check(given func(flag string) bool) error {
 	if given("event") && f.columns.Events == nil {
 		return usage("--event %s goes with --events: which types are read, and what each weighs", f.columns.Event)
 	}
+	if d := f.columns.Dates; d != "" && d != evaluation.DayFirst && d != evaluation.MonthFirst {
+		return usage("--dates %q: want day-first or month-first", d)
+	}
 	if given("rating") && !given("at-least") {
 		return usage("--rating %s goes with --at-least: ratings below are passed over, and weigh nothing else", f.columns.Rating)
 	}
@@ -195,7 +199,7 @@ func (f *nextItemFlags) check(given func(flag string) bool) error {
 }
 
 // columnFlags say where a file has what a log of events has by itself.
-var columnFlags = []string{"user", "item", "time", "event", "rating", "at-least"}
+var columnFlags = []string{"user", "item", "time", "event", "rating", "at-least", "dates"}
 
 func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(flag string) bool) error {
 	if err := f.check(given); err != nil {

@@ -7,15 +7,23 @@ import (
 	"time"
 )
 
-// layouts are the dates and times that are understood besides numbers, as UTC where they name no zone; months come before days.
-var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999", "2006-01-02 15:04:05 UTC", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02", "2006/01/02 15:04:05", "1/2/2006 15:04",
-	"2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05-0700", "2006-01-02T15:04", "2006-01-02 15", "2006/01/02", "1/2/2006", "1/2/2006 15:04:05", time.RubyDate}
+// layouts are the dates and times that are understood besides numbers, as UTC where they name no zone; those that begin with a month or a day are slashed.
+var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999", "2006-01-02 15:04:05 UTC", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02", "2006/01/02 15:04:05",
+	"2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05-0700", "2006-01-02T15:04", "2006-01-02 15", "2006/01/02", time.RubyDate}
 
 func parseDate(s string) (ms int64, err error) {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UnixMilli(), nil
 		}
+	}
+	if isSlashed(s) {
+		for _, order := range []string{MonthFirst, DayFirst} {
+			if ms, ok := parseSlashed(s, order); ok {
+				return ms, nil
+			}
+		}
+		return 0, noDay(s)
 	}
 	return 0, fmt.Errorf("time %q: want seconds or milliseconds since 1970, or a date such as 2006-01-02T15:04:05Z", s)
 }

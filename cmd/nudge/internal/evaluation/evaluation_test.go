@@ -170,6 +170,55 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// A file's dates begin all with the day, or all with the month: as is said, as one of them shows, or as is taken, and told, where nothing does.
+func TestSlashedDates(t *testing.T) {
+	for _, x := range []struct{ dates, text, note, wrong string }{
+		{"", "05/02/2011 01/03/2011", "dates such as 05/02/2011 are read with the month first: none of them shows which it is; --dates day-first reads them the other way", ""},
+		{DayFirst, "05/02/2011 01/03/2011", "dates such as 05/02/2011 are read with the day first, because of --dates", ""},
+		{"", "05/02/2011 25/02/2011 01/03/2011", "dates such as 05/02/2011 are read with the day first, because of 25/02/2011 in line 3", ""},
+		{"", "02/25/2011 05/02/2011", "dates such as 05/02/2011 are read with the month first, because of 02/25/2011 in line 2", ""},
+		{"", "25/02/2011 02/02/2011", "", ""},
+		{"", "2011-02-25 03/03/2011", "", ""},
+		{"", "02/25/2011 25/02/2011", "", `3: time "25/02/2011" is no day with the month first, which is taken because of 02/25/2011 in line 2; --dates day-first is the other way`},
+		{MonthFirst, "25/02/2011", "", `2: time "25/02/2011" is no day with the month first, which is taken because of --dates; --dates day-first is the other way`},
+		{"", "30/02/2011 25/02/2011", "", `2: time "30/02/2011" is no day with the day first, which is taken because of 25/02/2011 in line 3; --dates month-first is the other way`},
+		{"", "31/31/2011 05/02/2011", "", `2: time "31/31/2011" is no day with the month first, which is taken unless --dates day-first is given`},
+	} {
+		path := write(t, "user item time\nu1 i1 "+strings.ReplaceAll(x.text, " ", "\nu1 i1 ")+"\n")
+		r, err := read(t, Columns{Dates: x.dates}, path)
+		if x.wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), x.wrong) {
+				t.Errorf("%s, %q: %v, want %q", x.text, x.dates, err, x.wrong)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s, %q: %v", x.text, x.dates, err)
+			continue
+		}
+		if all := strings.Join(r.Notes, "\n"); x.note != "" && !strings.Contains(all, x.note) || x.note == "" && strings.Contains(all, "first") {
+			t.Errorf("%s, %q: %s, want %q", x.text, x.dates, all, x.note)
+		}
+		log, _ := r.Logs(1)
+		for k, text := range strings.Fields(x.text) {
+			order := MonthFirst
+			if strings.Contains(x.note, firstWords[DayFirst]+", because") || text == "25/02/2011" {
+				order = DayFirst
+			}
+			if want, ok := parseSlashed(text, order); ok && log[k].TimeMS != want {
+				t.Errorf("%s, %q: %s is %d, want %d", x.text, x.dates, text, log[k].TimeMS, want)
+			}
+		}
+	}
+	r := NewReader(Columns{})
+	if err := r.Read(write(t, "u1,i1,05/02/2011\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Read(write(t, "u1,i1,25/02/2011\n")); err == nil || !strings.Contains(err.Error(), "in a file before 05/02/2011 was read with the month first: say --dates day-first") {
+		t.Errorf("two files: %v", err)
+	}
+}
+
 // What is of no day is not bounded by one; of a day, who reads the figures learns how much was not heard.
 func TestNoTimeIsNoDay(t *testing.T) {
 	var text strings.Builder

@@ -27,6 +27,7 @@ type Columns struct {
 	Targets          []string           // types that are asked for; none: all
 	Rating           string
 	AtLeast          float64 // rating; others are passed over
+	Dates            string  // DayFirst or MonthFirst, of such as 05/02/2011; "": as the files show
 }
 
 // NoTime, for a time's column, says that the file's order is the order of time.
@@ -67,6 +68,7 @@ type Reader struct {
 	added  []Interaction // of the file that Add adds to
 	note   []string      // of the file that is read
 	types  map[string]bool
+	dates  slashed // of the files before, as far as they tell
 }
 
 // NewReader returns a reader.
@@ -153,8 +155,16 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 	if err := where.timed(head, &r.Columns, skip); err != nil {
 		return nil, "", fmt.Errorf("%d: %w", one, err)
 	}
-	var wrong []error
+	type fault struct {
+		line int
+		err  error
+	}
+	var wrong []fault
 	var when times
+	dates := slashed{order: r.dates.order, told: r.dates.told}
+	if r.Columns.Dates != "" {
+		dates.order, dates.told = r.Columns.Dates, "--dates"
+	}
 	var nobody, firstNobody int // rows without a customer or an item
 	rows := newRowReader(in, sep, before)
 	for {
@@ -175,8 +185,11 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 			}
 			continue
 		}
+		if err == nil && ok && where.time >= 0 {
+			err = dates.add(n, len(out), fields[where.time])
+		}
 		if err != nil {
-			if wrong = append(wrong, fmt.Errorf("%d: %w", n, err)); len(wrong) == 5 {
+			if wrong = append(wrong, fault{n, err}); len(wrong) == 5 {
 				break
 			}
 			continue
@@ -187,11 +200,14 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 		}
 		x.Row = len(out)
 		out = append(out, x)
-		if !x.Untimed {
-			when.add(x.TimeMS)
-		}
 	}
-	if err := errors.Join(wrong...); err != nil {
+	for _, x := range wrong {
+		if text := noDay(""); errors.As(x.err, &text) {
+			x.err = dates.impossible(string(text))
+		}
+		err = errors.Join(err, fmt.Errorf("%d: %w", x.line, x.err))
+	}
+	if err != nil {
 		return nil, "", err
 	}
 	if len(out) == 0 && nobody > 0 {
@@ -200,7 +216,16 @@ func (r *Reader) read(in *bufio.Reader) (out []Interaction, taken string, err er
 	if len(out) == 0 {
 		return nil, "", errors.New("1: no interaction: is it the right file, and are --events or --at-least not too strict?")
 	}
-	r.note = slices.Concat(rows.notes(), when.notes())
+	if err := r.dates.follow(&dates); err != nil {
+		return nil, "", err
+	}
+	dates.settle(out)
+	for i := range out {
+		if !out[i].Untimed {
+			when.add(out[i].TimeMS)
+		}
+	}
+	r.note = slices.Concat(rows.notes(), dates.note(), when.notes())
 	if nobody > 0 {
 		r.note = append(r.note, fmt.Sprintf("%d rows with an empty customer or item are passed over, the first in line %d", nobody, firstNobody))
 	}
