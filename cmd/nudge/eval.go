@@ -72,7 +72,8 @@ item, time and event type is told by the names that are usual, or --user, --item
 Protocols:
   sessions        learn --train, then ask for every next item of --test from what came before it in its session (of a log, the events' session). --reading A: all items are
                   candidates; B: all but the last one; C: those not in the session. --learn on: the test's clicks are learned too, after they are asked for.
-  leave-one-out   ask for every customer's last item; the one before is learned with --learn-validation. What the customer has met is not ranked.
+  leave-one-out   ask for every customer's last item; the one before is learned with --learn-validation. What the customer has met is not ranked:
+                  a target that is a repeat of it counts as a miss, and how many are is said.
   prequential     in the order of time, ask for each item that somebody met before, of customers who did something before, then learn it. Figures are of both halves of
                   the log, of items that the customer had not met; those that it had are counted apart. Each model is held against the source that was best in the first half.
 
@@ -101,7 +102,7 @@ Models: ` + strings.Join(evaluation.Names(), ", ") + `.`,
 	flags.StringVar(&f.columns.User, "user", "", "column of the customer or session: its name, or its number from 1")
 	flags.StringVar(&f.columns.Item, "item", "", "column of the item")
 	flags.StringVar(&f.columns.Time, "time", "", "column of the time: seconds since 1970 or parts of them down to nanoseconds, or a date; none for the file's order")
-	flags.StringVar(&f.columns.Dates, "dates", "", "what dates such as 05/02/2011 begin with, day-first or month-first: by default as those show that only one reads, else month-first")
+	flags.StringVar(&f.columns.Dates, "dates", "", "what dates such as 05/02/2011 begin with, day-first or month-first (default: what one above 12 shows, else month-first)")
 	flags.StringVar(&f.columns.Event, "event", "", "column of the event's type")
 	flags.StringSliceVar(&f.events, "events", nil, "weights of event types, TYPE=WEIGHT; others are passed over")
 	flags.StringSliceVar(&f.columns.Targets, "targets", nil, "event types that are asked for; all by default")
@@ -250,6 +251,9 @@ func (c *cli) evalNextItem(ctx context.Context, f *nextItemFlags, given func(fla
 		}
 		rows = append(rows, some...)
 	}
+	if n := rows[0].Repeats(); n > 0 && f.protocol == protocolLeaveOneOut {
+		fmt.Fprintf(c.talk, "%d of %d targets (%.1f %%) are repeats: their customers had met the item, which is not ranked then, and they count as misses\n", n, rows[0].Targets, 100*float64(n)/float64(rows[0].Targets))
+	}
 	slices.SortStableFunc(rows, func(a, b evaluation.Row) int { return cmp.Compare(a.Protocol, b.Protocol) })
 	if f.asJSON {
 		enc := json.NewEncoder(c.out)
@@ -355,9 +359,32 @@ func (f *nextItemFlags) evaluate(ctx context.Context, name string, log, test []e
 		}
 	}
 	if !slices.ContainsFunc(rows, func(r evaluation.Row) bool { return r.Targets > 0 }) {
-		return rows, invalidError{errors.New("nothing to ask for: no customer or session has two items")}
+		return rows, invalidError{errors.New("nothing to ask for: " + f.nothing(log, test, users))}
 	}
 	return rows, nil
+}
+
+// nothing says why there is no target.
+func (f *nextItemFlags) nothing(log, test []evaluation.Interaction, users int) string {
+	asked := log
+	if f.protocol == protocolSessions {
+		asked = test
+	}
+	items, most, targets := make([]int, users), 0, false
+	for i := range asked {
+		items[asked[i].User]++
+		most = max(most, items[asked[i].User])
+		targets = targets || !asked[i].NoTarget
+	}
+	switch {
+	case most < 2:
+		return "no customer or session has two items"
+	case f.protocol == protocolSessions:
+		return "every item of a session was in it before, and --reading C does not ask for such"
+	case !targets:
+		return "no interaction is of the --targets"
+	}
+	return "whenever a customer who did something before met an item, nobody had met that before"
 }
 
 // dataName names the data by its files.
@@ -378,7 +405,11 @@ func (c *cli) evalTable(rows []evaluation.Row, k int) error {
 				fmt.Fprintln(t)
 			}
 			protocol = r.Protocol
-			fmt.Fprintf(t, "%s, %d targets\thr@%d\t±\tmrr@%d\t±\tndcg@%d\tcoverage\tevenness\tdiversity\tnovelty\tnew customer\tnew item\tlong tail\tCPU s\tlearn µs\tanswer µs p50\tp99\n", protocol, r.Targets, k, k, k)
+			repeats := ""
+			if n := r.Repeats(); n > 0 {
+				repeats = fmt.Sprintf(", %d of them repeats, which are misses", n)
+			}
+			fmt.Fprintf(t, "%s, %d targets%s\thr@%d\t±\tmrr@%d\t±\tndcg@%d\tcoverage\tevenness\tdiversity\tnovelty\tnew customer\tnew item\tlong tail\tCPU s\tlearn µs\tanswer µs p50\tp99\n", protocol, r.Targets, repeats, k, k, k)
 		}
 		at := func(m map[string]float64, name string) float64 { return m[fmt.Sprintf("%s@%d", name, k)] }
 		slice := func(name string) string {

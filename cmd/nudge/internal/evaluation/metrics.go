@@ -81,11 +81,12 @@ type Figures struct {
 const (
 	sliceNewCustomer = "new_customer" // one item before
 	sliceNewItem     = "new_item"     // the target was met fewer than 5 times before
+	sliceRepeats     = "repeats"      // the target is one of those that are ruled out, as the customer had met it: a miss
 	sliceLongTail    = "long_tail"    // the target is not of the most popular items that make up half of all events
 )
 
 func newFigures(k int, c *crowd, lists *diverse) *Figures {
-	return &Figures{K: k, ByUser: map[int]*Tally{}, Slices: map[string]*Tally{sliceNewCustomer: {}, sliceNewItem: {}, sliceLongTail: {}}, crowd: c, lists: lists, shown: map[models.Item]int{}}
+	return &Figures{K: k, ByUser: map[int]*Tally{}, Slices: map[string]*Tally{sliceNewCustomer: {}, sliceNewItem: {}, sliceRepeats: {}, sliceLongTail: {}}, crowd: c, lists: lists, shown: map[models.Item]int{}}
 }
 
 // ask takes in an answer, and returns the target's rank in it.
@@ -101,6 +102,9 @@ func (f *Figures) ask(user, before int, target models.Item, found []models.Candi
 	}
 	n := rank(found, target, out)
 	t.add(n, f.K)
+	if out(target) {
+		f.Slices[sliceRepeats].add(n, f.K)
+	}
 	if before == 1 {
 		f.Slices[sliceNewCustomer].add(n, f.K)
 	}

@@ -230,7 +230,7 @@ func Sessions(ctx context.Context, m Recommender, train, tests []Interaction, us
 }
 
 // LeaveOneOut asks for every user's last item from all before it; the model has learned all but the last two, and with Learn all but the
-// last. What the user has met is not ranked.
+// last. What the user has met is not ranked: a target that is a repeat of it is a miss, and counted as such.
 func LeaveOneOut(ctx context.Context, m Recommender, log []Interaction, users int, p Protocol) (*Figures, error) {
 	log = byTime(log)
 	left := make([]int, users)

@@ -46,6 +46,9 @@ func (r *Row) Fill(f *Figures, seed uint64) {
 	}
 }
 
+// Repeats is how many of the targets are items that the customer had met, and that are ruled out: no model can have named them.
+func (r *Row) Repeats() int { return int(r.Slices[sliceRepeats]["targets"]) }
+
 func named(m Means, k int) map[string]float64 {
 	return map[string]float64{fmt.Sprintf("hr@%d", k): m.HR, fmt.Sprintf("mrr@%d", k): m.MRR, fmt.Sprintf("ndcg@%d", k): m.NDCG}
 }
