@@ -122,23 +122,8 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 		defer func(j *state.Journal) { err = errors.Join(err, j.Close()) }(cfg.Journal)
 	}
 	if cfg.Journal != nil && f.file != "" {
-		changes, same, err := changesOf(cfg.Journal, cfg.Setup.Inputs)
-		if err != nil {
+		if changed, err = foldUnder(&cfg, audit); err != nil {
 			return err
-		}
-		changed = slices.ContainsFunc(changes, func(x change) bool { return x.rebuilt || x.policy != changes[0].policy })
-		if same {
-			cfg.Under, cfg.Setup.ActOnStale = true, false
-			write := cfg.Write
-			cfg.Write = func(out *engine.Output, results []string) error {
-				for len(changes) > 0 && changes[0].epoch <= out.Epoch+1 {
-					audit.Younger = changes[0].younger
-					changes = changes[1:]
-				}
-				return write(out, results)
-			}
-		} else {
-			cfg.Journal = nil
 		}
 	}
 	if cfg.Journal != nil {
@@ -184,7 +169,11 @@ func (c *cli) audit(ctx context.Context, dir string, f *auditFlags) (err error) 
 	if err != nil {
 		return err
 	}
-	changed = changed || len(others) > 0
+	return c.audited(audit, f, differences, others, changed || len(others) > 0)
+}
+
+// audited says what an audit came to; others are the decisions of other pipelines, by their policy.
+func (c *cli) audited(audit *operators.Audit, f *auditFlags, differences int, others map[string]int64, changed bool) error {
 	maps.DeleteFunc(audit.Published, func(_ string, d operators.Published) bool { return !d.Of(audit.Policy) })
 	strangers := len(audit.Published)
 	fmt.Fprintf(c.talk, "%d decisions, %d audited: %d features hold, %d differ, %d were passed over\n", audit.Decisions, audit.Audited, audit.Features-int64(differences), differences, audit.Skipped())
@@ -224,7 +213,32 @@ type change struct {
 	younger []string // features that do not see what was before the pipeline took over, from there on
 }
 
-// changesOf finds the setups of a journal, the first one, too, and says whether all of them read the same topics as inputs.
+// foldUnder has a journal's epochs folded under the setup of the replay, and says whether the pipeline was changed within them; if that reads other topics
+// than they are of, the journal is left.
+func foldUnder(cfg *node.ReplayConfig, audit *operators.Audit) (changed bool, err error) {
+	changes, same, err := changesOf(cfg.Journal, cfg.Setup.Inputs)
+	if err != nil {
+		return false, err
+	}
+	changed = slices.ContainsFunc(changes, func(x change) bool { return x.rebuilt || x.policy != changes[0].policy })
+	if !same {
+		cfg.Journal = nil
+		return changed, nil
+	}
+	cfg.Under, cfg.Setup.ActOnStale = true, false
+	write := cfg.Write
+	cfg.Write = func(out *engine.Output, results []string) error {
+		for len(changes) > 0 && changes[0].epoch <= out.Epoch+1 {
+			audit.Younger = changes[0].younger
+			changes = changes[1:]
+		}
+		return write(out, results)
+	}
+	return changed, nil
+}
+
+// changesOf finds the setups of a journal, the first one, too, and says whether all of them read the same topics as inputs, and
+// can be read by this build.
 func changesOf(j *state.Journal, inputs []engine.Topic) (changes []change, same bool, err error) {
 	same = j.First() == 1
 	var before *pipeline.Config
@@ -235,12 +249,10 @@ func changesOf(j *state.Journal, inputs []engine.Topic) (changes []change, same 
 		}
 		same = same && slices.EqualFunc(entry.Setup.Inputs, inputs, func(a, b engine.Topic) bool { return a.Topic == b.Topic && a.Partitions == b.Partitions })
 		now, faults := pipeline.Parse("the recording's pipeline", entry.Setup.Definition)
-		if err := faults.Err(); err != nil {
-			return err
-		}
+		same = same && faults.Err() == nil
 		x := change{epoch: number, policy: engine.Policy(entry.Setup.Definition)}
 		x.rebuilt = slices.ContainsFunc(entry.Commands, func(c engine.Command) bool { return c.Kind == engine.CommandRebuilt })
-		if before != nil && !x.rebuilt {
+		if same && before != nil && !x.rebuilt {
 			if x.younger, err = operators.Younger(&before.Deciders, &now.Deciders); err != nil {
 				return err
 			}
