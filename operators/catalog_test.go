@@ -146,7 +146,7 @@ func FuzzLoadTables(f *testing.F) {
 		for _, table := range p.Tables() {
 			if table.Load(key, value) == nil {
 				p.Spent()
-				p.DescribeItem("p")
+				p.DescribeItem("p", 0)
 			}
 		}
 	})

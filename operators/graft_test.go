@@ -257,7 +257,7 @@ func table(s *shop, name string) string {
 
 // features are those of an item, where they are not as of one that nothing has happened to.
 func features(s *shop, item string) string {
-	x, _ := s.program.DescribeItem(item)
+	x, _ := s.program.DescribeItem(item, s.engine.ClockMS())
 	if x == nil {
 		return ""
 	}

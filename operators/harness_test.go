@@ -96,7 +96,7 @@ func (s *shop) run(t *testing.T, d *datadriven.TestData) string {
 		}
 		return pretty(s.program.Describe(c))
 	case "item":
-		x, ok := s.program.DescribeItem(d.CmdArgs[0].Key)
+		x, ok := s.program.DescribeItem(d.CmdArgs[0].Key, s.engine.ClockMS())
 		if !ok {
 			return "unknown"
 		}

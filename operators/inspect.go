@@ -198,7 +198,7 @@ type ItemDescription struct {
 	LastDay    string         `json:"last_day,omitempty"` // of an event or catalogue record
 	Popularity float64        `json:"popularity,omitempty"`
 	Together   []Neighbor     `json:"viewed_together,omitempty"`
-	Features   map[string]any `json:"features,omitempty"` // as of up to when windows were closed
+	Features   map[string]any `json:"features,omitempty"`
 }
 
 // Neighbor is an item that is met together with another.
@@ -207,9 +207,10 @@ type Neighbor struct {
 	Weight float64 `json:"weight"`
 }
 
-// DescribeItem tells what is known of an item as a document that encoding/json can write; false if nothing is. Decayed
-// numbers are as of the end of the item's last day.
-func (p *Program) DescribeItem(id string) (any, bool) {
+// DescribeItem tells what is known of an item as a document that encoding/json can write; false if nothing is. Features are as of a time,
+// such as the event clock's: the watermark, up to which windows are closed, lies before the last event. Decayed numbers are as of the end
+// of the item's last day.
+func (p *Program) DescribeItem(id string, nowMS int64) (any, bool) {
 	i := p.catalog.find(hashItem(id))
 	if i == models.NoItem {
 		return nil, false
@@ -235,8 +236,9 @@ func (p *Program) DescribeItem(id string) (any, bool) {
 	if r.categories != "" {
 		d.Categories = strings.Split(r.categories, "\n")
 	}
-	if n := int(i.Row()); n < len(p.items.rows) && p.closedMS != math.MinInt64 {
-		d.Features = describeFeatures(entityItem, p.items.set, &p.items.rows[n], p.closedMS)
+	nowMS = max(nowMS, p.closedMS) // which idle shards may have left behind
+	if n := int(i.Row()); n < len(p.items.rows) && nowMS != math.MinInt64 {
+		d.Features = describeFeatures(entityItem, p.items.set, &p.items.rows[n], nowMS)
 	}
 	p.together.Neighbours(i, asOf, func(n models.Item, weight float64) {
 		if p.catalog.valid(n) {

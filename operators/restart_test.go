@@ -172,7 +172,7 @@ func TestHalfLifeChanged(t *testing.T) {
 		s.fold([]streams.Record{s.event(l)}, nil, 0)
 	}
 	together := func() int {
-		x, ok := s.program.DescribeItem("p2")
+		x, ok := s.program.DescribeItem("p2", s.engine.ClockMS())
 		if !ok {
 			t.Fatal("p2 is not known")
 		}

@@ -87,7 +87,7 @@ func (v *view) predictions() (any, error) {
 }
 
 func (v *view) item(id string) (any, error) {
-	item, ok := v.program.DescribeItem(id)
+	item, ok := v.program.DescribeItem(id, v.engine.ClockMS())
 	if !ok {
 		return nil, fmt.Errorf("nothing is known of an item %q", id)
 	}

@@ -161,7 +161,7 @@ func (r *run) expect(key string, x *Expect, made *sandbox.Step, refused string) 
 	}
 	for _, id := range slices.Sorted(maps.Keys(x.Items)) {
 		all := map[string]any{}
-		if d, ok := r.box.Program.DescribeItem(id); ok {
+		if d, ok := r.box.Program.DescribeItem(id, r.now.UnixMilli()); ok {
 			all = d.(*operators.ItemDescription).Features
 		}
 		r.compare(key+".items."+id, id, x.Items[id], all, nil)
