@@ -27,10 +27,11 @@ func (p *Program) newChurn(name string, c Churn) (*churn, error) {
 
 // onAfter clears an alert that no longer holds, and arms the next check.
 func (x *churn) onAfter(p *Program, t *engine.Turn, c *Customer) {
-	if c.purchases.Count < x.MinOrders {
+	orders := c.occasions()
+	if orders.Count < x.MinOrders {
 		return
 	}
-	if m := c.marked(x.key); (m.alerted || m.n > 0) && p.rhythm.Left(c.purchases, t.NowMS) <= x.Clear {
+	if m := c.marked(x.key); (m.alerted || m.n > 0) && p.rhythm.Left(orders, t.NowMS) <= x.Clear {
 		*c.mark(x.key) = mark{decider: x.key, atMS: t.NowMS}
 	}
 	if !c.marked(x.key).alerted {
@@ -39,31 +40,32 @@ func (x *churn) onAfter(p *Program, t *engine.Turn, c *Customer) {
 }
 
 func (x *churn) onTimer(p *Program, t *engine.Turn, c *Customer, s *scratch) {
-	if c.purchases.Count < x.MinOrders { // orders were taken back
+	orders := c.occasions()
+	if orders.Count < x.MinOrders { // orders were taken back
 		return
 	}
-	score := p.rhythm.Left(c.purchases, t.NowMS)
+	score := p.rhythm.Left(orders, t.NowMS)
 	if score < x.Threshold || !x.concerns(p, t, c, s) {
 		t.SetTimer(x.name, t.NowMS+x.checkMS)
 		return
 	}
 	score = math.Floor(float64(score*1e4)+0.5) / 1e4
 	const dayMS = 24 * 3600 * 1000
-	silent := float64(t.NowMS-c.purchases.LastMS) / dayMS
+	silent := float64(t.NowMS-orders.LastMS) / dayMS
 	gap := p.rhythm.UsualGapDays()
-	if n := c.purchases.Count - 1; n > 0 {
-		gap = float64(c.purchases.LastMS-c.purchases.FirstMS) / dayMS / float64(n)
+	if n := orders.Count - 1; n > 0 {
+		gap = float64(orders.LastMS-orders.FirstMS) / dayMS / float64(n)
 	}
-	mean := micros(c.spent) / float64(c.purchases.Count)
+	mean := micros(c.spent) / float64(orders.Count)
 	d := &streams.Decision{
 		Kind: streams.KindChurn, Name: x.name, Action: streams.ActionShow, ExpiresMS: t.NowMS + x.Expires.MS(), Propensity: 1,
 		Alert: &streams.Alert{Score: score, Band: band(score), Horizon: x.Horizon.String(),
-			ExpectedValue: math.Floor(float64(p.rhythm.Expected(c.purchases, x.Horizon.MS())*mean*100)+0.5) / 100},
+			ExpectedValue: math.Floor(float64(p.rhythm.Expected(orders, x.Horizon.MS())*mean*100)+0.5) / 100},
 		Reasons: []streams.Reason{
-			{Code: streams.ReasonSilence, Weight: tenth(silent)}, {Code: streams.ReasonRhythm, Weight: tenth(gap)}, {Code: streams.ReasonOrders, Weight: float64(c.purchases.Count)},
+			{Code: streams.ReasonSilence, Weight: tenth(silent)}, {Code: streams.ReasonRhythm, Weight: tenth(gap)}, {Code: streams.ReasonOrders, Weight: float64(orders.Count)},
 		},
 		Features: []streams.Feature{
-			{Name: "silent_d", Value: tenth(silent)}, {Name: "gap_d", Value: tenth(gap)}, {Name: "purchases", Value: float64(c.purchases.Count)},
+			{Name: "silent_d", Value: tenth(silent)}, {Name: "gap_d", Value: tenth(gap)}, {Name: "purchases", Value: float64(orders.Count)},
 			{Name: "spent", Value: micros(c.spent)}, {Name: "shop_gap_d", Value: tenth(p.rhythm.UsualGapDays())},
 		},
 		Model: streams.ModelVersion{Name: "rhythm", Version: p.version},

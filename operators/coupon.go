@@ -45,7 +45,7 @@ func (o *offer) offer(p *Program, t *engine.Turn, c *Customer, s *scratch) {
 		Features: []streams.Feature{
 			{Name: "cart_value", Value: micros(cart.value)},
 			{Name: "cart_lines", Value: float64(len(c.cart))},
-			{Name: "purchases", Value: float64(c.purchases.Count)},
+			{Name: "purchases", Value: float64(c.occasions().Count)},
 			{Name: "cost", Value: micros(cost)},
 		},
 		Model: streams.ModelVersion{Name: "rule", Version: "1"},

@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"math/bits"
 	"slices"
 
 	"nudge/models"
@@ -19,7 +20,7 @@ type Customer struct {
 	bought          []seen // items bought, likewise
 	cart            []cartLine
 	orders          []order // the last few, by (time, id) ascending: what a cancellation can take back
-	purchases       models.Purchases
+	purchases       models.Purchases // of each part that was merged as it had them: see occasions
 	spent           int64 // value of all orders, millionths
 	ratings         int64 // sum of the ratings given, millionths
 	reviews         uint32
@@ -78,7 +79,7 @@ type order struct {
 	atMS    int64
 	value   int64
 	pieces  int64
-	counted bool // as a purchase of its own and not one split in two
+	counted bool // in purchases, as one of its own and not one split in two; a merge leaves it as it was, see occasions
 }
 
 // mark is what a decider remembers of a customer.
@@ -236,6 +237,7 @@ func (c *Customer) addOrder(o order) (gapMS int64) {
 	if slices.ContainsFunc(c.orders, func(x order) bool { return x.id == o.id }) {
 		return 0 // the sender told us twice
 	}
+	c.settle()
 	p := &c.purchases
 	switch {
 	case p.Count == 0:
@@ -257,6 +259,47 @@ func (c *Customer) addOrder(o order) (gapMS int64) {
 		c.orders = insertOrder(c.orders, o)
 	}
 	return gapMS
+}
+
+// occasions are the purchases, orders within models.SameOccasionMS of one that counts taken as one with it. What parts of a customer have counted adds up
+// when they are merged, whatever the order of merging; that an order of one part and an order of another are one purchase is seen here. While all that was
+// counted is remembered, the remembered orders say it as one stream would have; beyond that what is forgotten counts as its part had it.
+func (c *Customer) occasions() models.Purchases {
+	p, _ := c.count()
+	return p
+}
+
+// count is occasions, and which of the remembered orders count: a bit each.
+func (c *Customer) count() (p models.Purchases, counted uint32) {
+	p = c.purchases
+	had := 0
+	for i := range c.orders {
+		had += int(bit(c.orders[i].counted))
+	}
+	all := had == p.Count // nothing that counts is forgotten
+	var lastMS int64
+	for i := range c.orders {
+		if o := &c.orders[i]; (all || o.counted) && (lastMS == 0 || o.atMS-lastMS >= models.SameOccasionMS) {
+			counted |= 1 << i
+			lastMS = o.atMS
+		}
+	}
+	p.Count = max(0, p.Count-had) + bits.OnesCount32(counted)
+	if all && p.Count > 0 {
+		p.FirstMS, p.LastMS = c.orders[0].atMS, lastMS
+	} else if all {
+		p = models.Purchases{}
+	}
+	return p, counted
+}
+
+// settle keeps what occasions says.
+func (c *Customer) settle() {
+	p, counted := c.count()
+	c.purchases = p
+	for i := range c.orders {
+		c.orders[i].counted = counted>>i&1 == 1
+	}
 }
 
 func insertOrder(orders []order, o order) []order {
@@ -298,20 +341,8 @@ func (c *Customer) takeBack(b feature.Return) {
 		c.orders = slices.Delete(c.orders, i, i+1)
 		c.bought = slices.DeleteFunc(c.bought, func(b seen) bool { return b.atMS == o.atMS })
 		c.spent = max(0, c.spent-o.value)
-		if !o.counted {
-			return
-		}
-		p := &c.purchases
-		if p.Count--; p.Count <= 0 {
-			*p = models.Purchases{}
-			return
-		}
-		if o.atMS == p.LastMS {
-			p.LastMS = p.FirstMS
-			for _, left := range c.orders {
-				p.LastMS = max(p.LastMS, left.atMS)
-			}
-		}
+		c.purchases.Count -= int(bit(o.counted))
+		c.settle()
 		return
 	}
 }

@@ -148,6 +148,39 @@ func TestMergeLaws(t *testing.T) {
 	})
 }
 
+// What is split among parts that are merged, and merged in whatever order, makes as many purchases as one stream: orders within half a day of one that
+// counts are one with it. So do the orders that are left where some are taken back.
+func TestMergedOrdersCountAsOneStream(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, now := rapid.IntRange(1, keptOrders).Draw(t, "orders"), int64(1_772_359_200_000)
+		var whole, left Customer
+		parts := make([]Customer, 3)
+		for i := range n {
+			now += rapid.Int64Range(1, 20).Draw(t, "hours") * 3600_000
+			o := order{id: uint64(i + 1), atMS: now, value: 1}
+			whole.addOrder(o)
+			part := &parts[rapid.IntRange(0, 2).Draw(t, "part")]
+			part.addOrder(o)
+			if rapid.IntRange(0, 3).Draw(t, "cancelled") == 0 {
+				whole.takeBack(feature.Return{Order: o.id, All: true})
+				part.takeBack(feature.Return{Order: o.id, All: true})
+			} else {
+				left.addOrder(o)
+			}
+		}
+		for _, of := range rapid.Permutation([]int{1, 2}).Draw(t, "merged") {
+			parts[0].merge(&parts[of], &smallLimits)
+		}
+		if got, want := parts[0].occasions(), left.occasions(); got != want || whole.occasions() != want {
+			t.Fatalf("%v in parts, %v in one stream, %v without those that were taken back", got, whole.occasions(), want)
+		}
+		next := order{id: 99, atMS: now + 6*3600_000, value: 1}
+		if parts[0].addOrder(next); parts[0].occasions() != func() models.Purchases { left.addOrder(next); return left.occasions() }() {
+			t.Fatalf("after one more %v, want %v", parts[0].occasions(), left.occasions())
+		}
+	})
+}
+
 // A list holds each item once at its latest time, the latest items of all that were met: as a map would, cut to its size.
 func TestMeetIsASetOfTheLatest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

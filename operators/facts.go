@@ -143,7 +143,7 @@ var customerFields = []field{
 	{"cart_lines", condition.Number, func(f *facts) float64 { return float64(len(f.customer.cart)) }, nil},
 	{"cart_value", condition.Number, func(f *facts) float64 { return micros(f.program.value(f.customer).value) }, nil},
 	{"id", condition.Text, nil, func(f *facts) string { return f.id }},
-	{"orders", condition.Number, func(f *facts) float64 { return float64(f.customer.purchases.Count) }, nil},
+	{"orders", condition.Number, func(f *facts) float64 { return float64(f.customer.occasions().Count) }, nil},
 	{"spent", condition.Number, func(f *facts) float64 { return micros(f.customer.spent) }, nil},
 }
 

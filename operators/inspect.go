@@ -90,9 +90,10 @@ func (p *Program) DescribeGlobal(nowMS int64) map[string]any {
 // DescribeAt is Describe with features as of a time.
 func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 	c := state.(*Customer)
+	orders := c.occasions()
 	d := &Description{
 		First: timeText(c.firstMS), Last: timeText(c.lastMS), Events: c.latest.times(), Recent: p.itemTimes(c.recent), Bought: p.itemTimes(c.bought),
-		Purchases: c.purchases.Count, Spent: micros(c.spent), FirstOrder: timeText(c.purchases.FirstMS), LastOrder: timeText(c.purchases.LastMS),
+		Purchases: orders.Count, Spent: micros(c.spent), FirstOrder: timeText(orders.FirstMS), LastOrder: timeText(orders.LastMS),
 	}
 	for i := len(c.cart) - 1; i >= 0; i-- {
 		l := &c.cart[i]
@@ -104,10 +105,10 @@ func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 	for i := len(c.cancelled) - 1; i >= 0; i-- {
 		d.Cancelled = append(d.Cancelled, timeText(c.cancelled[i].atMS))
 	}
-	if n := c.purchases.Count; n > 0 {
-		d.Left = math.Floor(float64(p.rhythm.Left(c.purchases, c.lastMS)*1e4)+0.5) / 1e4
+	if n := orders.Count; n > 0 {
+		d.Left = math.Floor(float64(p.rhythm.Left(orders, c.lastMS)*1e4)+0.5) / 1e4
 		if n > 1 {
-			d.UsualGap = tenth(float64(c.purchases.LastMS-c.purchases.FirstMS) / (24 * 3600 * 1000) / float64(n-1))
+			d.UsualGap = tenth(float64(orders.LastMS-orders.FirstMS) / (24 * 3600 * 1000) / float64(n-1))
 		}
 	}
 	d.Satisfaction, d.Reviews = c.Satisfaction()

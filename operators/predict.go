@@ -220,7 +220,7 @@ func (p *Program) knows(to []uint16, c *Customer, anonymous bool, nowMS int64) [
 	} else {
 		add(knowsCart, 0)
 	}
-	orders := c.purchases
+	orders := c.occasions()
 	if orders.Count > 0 {
 		sinceMS := nowMS - orders.LastMS
 		add(knowsOrders, min(orders.Count, 7)*32+log2(sinceMS, 3600_000, 31))

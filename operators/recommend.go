@@ -113,7 +113,7 @@ func (r *recommender) recommend(p *Program, t *engine.Turn, c *Customer, s *scra
 	d.Features = append(d.Features,
 		streams.Feature{Name: "history", Value: float64(history)},
 		streams.Feature{Name: "idle_s", Value: float64(s.idleMS / 1000)},
-		streams.Feature{Name: "purchases", Value: float64(c.purchases.Count)})
+		streams.Feature{Name: "purchases", Value: float64(c.occasions().Count)})
 	r.log(p, t, c, s, d)
 	t.Decide(d)
 	if r.clicks != nil && d.Action == streams.ActionShow {
