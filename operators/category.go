@@ -3,16 +3,9 @@ package operators
 import (
 	"slices"
 	"strings"
+
+	"nudge/operators/feature"
 )
-
-// below stands between the parts of a category's path: "Toys > Plush" lies within "Toys".
-const below = " > "
-
-// liesWithin says whether a category is another, or lies below it.
-func liesWithin(category, other string) bool {
-	rest, ok := strings.CutPrefix(category, other)
-	return ok && (rest == "" || strings.HasPrefix(rest, below))
-}
 
 // appendCategories appends the categories of an item, joined as the catalogue keeps them, each followed by those that it lies within; none twice.
 func appendCategories(to []string, joined string) []string {
@@ -23,7 +16,7 @@ func appendCategories(to []string, joined string) []string {
 			if !slices.Contains(to, path) {
 				to = append(to, path)
 			}
-			end := strings.LastIndex(path, below)
+			end := strings.LastIndex(path, feature.Below)
 			if end < 0 {
 				break
 			}

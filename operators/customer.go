@@ -19,10 +19,10 @@ type Customer struct {
 	recent          []seen // items met, by (time, item) ascending
 	bought          []seen // items bought, likewise
 	cart            []cartLine
-	orders          []order // the last few, by (time, id) ascending: what a cancellation can take back
+	orders          []order          // the last few, by (time, id) ascending: what a cancellation can take back
 	purchases       models.Purchases // of each part that was merged as it had them: see occasions
-	spent           int64 // value of all orders, millionths
-	ratings         int64 // sum of the ratings given, millionths
+	spent           int64            // value of all orders, millionths
+	ratings         int64            // sum of the ratings given, millionths
 	reviews         uint32
 	marks           []mark    // by decider ascending
 	consents        []consent // by purpose ascending

@@ -9,6 +9,7 @@ import (
 
 	"nudge/engine"
 	"nudge/models"
+	"nudge/operators/feature"
 	"nudge/streams"
 )
 
@@ -138,7 +139,7 @@ func (p *Program) Recommend(state engine.State, hash uint64, q *Question, nowMS 
 				return false
 			}
 			return len(q.Categories) == 0 || slices.ContainsFunc(strings.Split(row.categories, "\n"), func(c string) bool {
-				return slices.ContainsFunc(q.Categories, func(asked string) bool { return liesWithin(c, asked) })
+				return slices.ContainsFunc(q.Categories, func(asked string) bool { return feature.LiesWithin(c, asked) })
 			})
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"nudge/streams"
 )
 
-// term is one field of a filter: one of the values, or within all of the bounds.
+// term is one field of a filter: one of the values, of categories or what lies below one, or within all of the bounds.
 type term struct {
 	field   *field
 	prop    string
@@ -169,8 +169,12 @@ func (t *term) holds(o *Observation, l *streams.Line) bool {
 		}
 		return true
 	}
-	if slices.Contains(t.texts, textOf(t.field, t.prop, o, l)) {
+	text := textOf(t.field, t.prop, o, l)
+	if slices.Contains(t.texts, text) {
 		return true
+	}
+	if t.field.name == "category" {
+		return slices.ContainsFunc(t.texts, func(path string) bool { return LiesWithin(text, path) })
 	}
 	if len(t.numbers) == 0 {
 		return false

@@ -49,6 +49,47 @@ func TestFiltersCompareNumbers(t *testing.T) {
 	}
 }
 
+type categories map[string]string
+
+func (c categories) Category(id string) string { return c[id] }
+
+// A filter by a category lets pass what lies below it, and no other that begins with the same letters; an order's value counts once, of its lines only those that pass.
+func TestFiltersOfCategoriesTakeWhatLiesBelow(t *testing.T) {
+	order := &streams.Event{Type: streams.OrderCompleted, Name: "order.completed", Value: 60 * streams.Micro, HasValue: true, Lines: []streams.Line{
+		{ID: "runner", Price: 10 * streams.Micro, HasPrice: true, Quantity: 1}, {ID: "polish", Price: 20 * streams.Micro, HasPrice: true, Quantity: 1},
+		{ID: "hat", Price: 30 * streams.Micro, HasPrice: true, Quantity: 1}}}
+	items := categories{"runner": "Shoes > Running > Trail", "polish": "Shoes and care", "hat": "Hats"}
+	for _, c := range []struct {
+		values        []string
+		value, amount float64
+	}{
+		{[]string{"Shoes"}, 60, 10},
+		{[]string{"Shoes > Running"}, 60, 10},
+		{[]string{"Shoes > Running > Trail"}, 60, 10},
+		{[]string{"Shoes > Run"}, 0, 0},
+		{[]string{"Shoes > Running > Trail > Wide"}, 0, 0},
+		{[]string{"Running"}, 0, 0},
+		{[]string{"shoes"}, 0, 0},
+		{[]string{"Hats", "Shoes"}, 60, 40},
+		{[]string{"Hats", "Shoes and care"}, 60, 50},
+	} {
+		is := map[string][]string{"category": c.values}
+		s, err := New(map[string]Definition{"value": {Sum: "order.completed.value", If: is}, "amount": {Sum: "order.completed.amount", If: is}}, nil, time.UTC)
+		if err != nil {
+			t.Errorf("if: {category: %q}: %v", c.values, err)
+			continue
+		}
+		var r Row
+		s.Observe(&r, &Observation{Event: order, Line: -1, TimeMS: 1000, WatermarkMS: math.MinInt64, Items: items})
+		for i := range s.Len() {
+			want := map[string]float64{"value": c.value, "amount": c.amount}[s.Name(i)]
+			if got := s.Value(&r, i, 1000).Number; got != want {
+				t.Errorf("if: {category: %q}: %s is %v, want %v", c.values, s.Name(i), got, want)
+			}
+		}
+	}
+}
+
 // However a number is written, it is one column.
 func TestFiltersOfOneNumberShareTheirColumn(t *testing.T) {
 	of := func(price string) Definition {
