@@ -232,6 +232,16 @@ func (c *Customer) take(hash uint64, quantity int32) {
 	}
 }
 
+// checkOut takes what is ordered from the cart, and leaves what is not. An order that is told twice is taken once.
+func (c *Customer) checkOut(e *streams.Event) {
+	if id := orderID(e); id != 0 && slices.ContainsFunc(c.orders, func(o order) bool { return o.id == id }) {
+		return
+	}
+	for i := range e.Lines {
+		c.take(hashItem(e.Lines[i].ID), e.Lines[i].Quantity)
+	}
+}
+
 // addOrder takes in an order and returns the time since the purchase before it, 0 if it teaches no rhythm.
 func (c *Customer) addOrder(o order) (gapMS int64) {
 	if slices.ContainsFunc(c.orders, func(x order) bool { return x.id == o.id }) {

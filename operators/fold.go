@@ -188,7 +188,7 @@ func (p *Program) take(t *engine.Turn, c *Customer, s *scratch) {
 		}
 	case streams.OrderCompleted:
 		count := p.interact(t, c, s, lines, weightAnOrder)
-		c.cart = c.cart[:0]
+		c.checkOut(e)
 		if p.learnsPairs {
 			s.pairOrder(lines, count, now)
 		}

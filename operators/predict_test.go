@@ -48,7 +48,7 @@ features:
 				item := r.Intn(20)
 				at(second+80, "u%d product.added p%d", user, item)
 				if r.Float64() < ordersOfCarts {
-					at(second+600+r.Intn(3*3600), "u%d order.completed p1@9 {\"order\":\"o%d-%d\"} value=9", user, user, second)
+					at(second+600+r.Intn(3*3600), "u%d order.completed p%d@9 {\"order\":\"o%d-%d\"} value=9", user, item, user, second)
 				} else {
 					at(second+600, "u%d product.removed p%d", user, item)
 				}
