@@ -30,7 +30,7 @@ type Description struct {
 	Consents     map[string]string         `json:"consents,omitempty"`
 	Traits       map[string]string         `json:"traits,omitempty"`
 	Features     map[string]any            `json:"features,omitempty"`
-	Warming      map[string]string         `json:"warming,omitempty"`    // features that see less than their window, until when
+	Warming      map[string]string         `json:"warming,omitempty"`    // features that see less than their window: until when or, of a lifetime, since when they have counted
 	Session      map[string]any            `json:"session,omitempty"`    // of the present one
 	Categories   map[string]map[string]any `json:"categories,omitempty"` // features by category
 	Audiences    map[string]string         `json:"audiences,omitempty"`  // since when the customer belongs to them
@@ -128,7 +128,7 @@ func (p *Program) DescribeAt(state engine.State, nowMS int64) *Description {
 		d.Traits[x.name] = x.value
 	}
 	d.Features = describeFeatures(entityUser, p.features, &c.features, nowMS)
-	d.Warming = p.Warming(nowMS)
+	d.Warming = p.warming(nowMS, "")
 	if c.parts != nil {
 		if nowMS-c.lastMS <= sessionGapMS { // else it is over
 			d.Session = describeFeatures(entitySession, p.sets.session.Set, &c.parts.session.row, nowMS)
@@ -185,21 +185,22 @@ func (p *Program) itemName(hash uint64) string {
 
 // ItemDescription is what is known of an item, for people.
 type ItemDescription struct {
-	ID         string         `json:"id"`
-	Catalogued bool           `json:"catalogued"` // false: only customers spoke of it
-	Removed    bool           `json:"removed,omitempty"`
-	Price      float64        `json:"price,omitempty"`
-	Cost       *float64       `json:"cost,omitempty"`
-	Stock      *int64         `json:"stock,omitempty"`
-	Categories []string       `json:"categories,omitempty"`
-	Brand      string         `json:"brand,omitempty"`
-	Since      string         `json:"since,omitempty"` // when the catalogue first had it
-	From       string         `json:"available_from,omitempty"`
-	Until      string         `json:"available_until,omitempty"`
-	LastDay    string         `json:"last_day,omitempty"` // of an event or catalogue record
-	Popularity float64        `json:"popularity,omitempty"`
-	Together   []Neighbor     `json:"viewed_together,omitempty"`
-	Features   map[string]any `json:"features,omitempty"`
+	ID         string            `json:"id"`
+	Catalogued bool              `json:"catalogued"` // false: only customers spoke of it
+	Removed    bool              `json:"removed,omitempty"`
+	Price      float64           `json:"price,omitempty"`
+	Cost       *float64          `json:"cost,omitempty"`
+	Stock      *int64            `json:"stock,omitempty"`
+	Categories []string          `json:"categories,omitempty"`
+	Brand      string            `json:"brand,omitempty"`
+	Since      string            `json:"since,omitempty"` // when the catalogue first had it
+	From       string            `json:"available_from,omitempty"`
+	Until      string            `json:"available_until,omitempty"`
+	LastDay    string            `json:"last_day,omitempty"` // of an event or catalogue record
+	Popularity float64           `json:"popularity,omitempty"`
+	Together   []Neighbor        `json:"viewed_together,omitempty"`
+	Features   map[string]any    `json:"features,omitempty"`
+	Warming    map[string]string `json:"warming,omitempty"` // as a customer's, of features of items
 }
 
 // Neighbor is an item that is met together with another.
@@ -240,6 +241,7 @@ func (p *Program) DescribeItem(id string, nowMS int64) (any, bool) {
 	nowMS = max(nowMS, p.closedMS) // which idle shards may have left behind
 	if n := int(i.Row()); n < len(p.items.rows) && nowMS != math.MinInt64 {
 		d.Features = describeFeatures(entityItem, p.items.set, &p.items.rows[n], nowMS)
+		d.Warming = p.warming(nowMS, entityItem)
 	}
 	p.together.Neighbours(i, asOf, func(n models.Item, weight float64) {
 		if p.catalog.valid(n) {

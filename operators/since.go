@@ -24,8 +24,8 @@ type begun struct {
 	settled  bool     // all of them have begun
 	table    *engine.Table
 
-	noted  map[string]int64 // as builds noted it that went by features and knew of no columns
-	lateMS int64            // until when features that came later than the state see less than their window; 0: none did
+	noted map[string]int64 // as builds noted it that went by features and knew of no columns
+	late  map[string]int64 // of features that came later than the state, by name: until when they see less than their window
 }
 
 // begunPart is one thing that is kept.
@@ -56,7 +56,7 @@ const beginningMS = 60_000
 const firstKey = "first"
 
 func (p *Program) addBegun() {
-	b := &begun{noted: map[string]int64{}}
+	b := &begun{noted: map[string]int64{}, late: map[string]int64{}}
 	for _, entity := range entities {
 		set, at := p.set(entity), map[string]int{}
 		for _, k := range set.Kept() {
@@ -236,7 +236,7 @@ func (p *Program) BegunEmpty(clockMS int64) []string {
 
 // compare derives what is known of features from what is known of their columns.
 func (b *begun) compare() {
-	b.lateMS = 0
+	clear(b.late)
 	for i := range b.features {
 		f := &b.features[i]
 		f.sinceMS, f.untilMS = 0, 0
@@ -251,8 +251,8 @@ func (b *begun) compare() {
 		if f.sinceMS == 0 {
 			continue
 		}
-		if f.untilMS = f.set.Covers(f.number, f.sinceMS); b.younger(f) && f.untilMS != feature.Never {
-			b.lateMS = max(b.lateMS, f.untilMS)
+		if f.untilMS = f.set.Covers(f.number, f.sinceMS); b.younger(f) {
+			b.late[f.name] = f.untilMS
 		}
 	}
 }
@@ -260,33 +260,31 @@ func (b *begun) compare() {
 // younger says whether a feature came later than the state.
 func (b *begun) younger(f *begunFeature) bool { return f.sinceMS > b.firstMS+beginningMS }
 
-// warms says whether a feature sees less than its window, and will not for ever.
-func (f *begunFeature) warms(nowMS int64) bool {
-	return f.sinceMS != 0 && f.untilMS != feature.Never && nowMS < f.untilMS
-}
-
-// appendLate appends the name of a feature that came later than the state, while it sees less than its window.
+// appendLate appends the name of a feature that came later than the state, while it sees less than its window: of a lifetime it does until a rebuild.
 func (b *begun) appendLate(names []string, name string, nowMS int64) []string {
-	if nowMS >= b.lateMS {
-		return names
-	}
-	i := slices.IndexFunc(b.features, func(f begunFeature) bool { return f.name == name })
-	if i >= 0 && b.younger(&b.features[i]) && b.features[i].warms(nowMS) {
+	if untilMS, ok := b.late[name]; ok && nowMS < untilMS {
 		names = append(names, name)
 	}
 	return names
 }
 
-// Warming says until when features see less than their window, as of a time.
-func (p *Program) Warming(nowMS int64) map[string]string {
-	var out map[string]string
-	for i := range p.begun.features {
-		if f := &p.begun.features[i]; f.warms(nowMS) {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[f.name] = string(streams.AppendTime(nil, f.untilMS))
+// warming says until when features of some entity, or of all, see less than their window, as of a time; of those of a lifetime that came later than the state since
+// when they have counted, as no time makes up for what came before.
+func (p *Program) warming(nowMS int64, entity string) (out map[string]string) {
+	b := p.begun
+	for i := range b.features {
+		f := &b.features[i]
+		if entity != "" && f.set != p.set(entity) || nowMS >= f.untilMS || f.untilMS == feature.Never && !b.younger(f) {
+			continue
 		}
+		text := string(streams.AppendTime(nil, f.untilMS))
+		if f.untilMS == feature.Never {
+			text = "since " + string(streams.AppendTime(nil, f.sinceMS))
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[f.name] = text
 	}
 	return out
 }

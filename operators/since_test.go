@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"nudge/operators"
 	"nudge/state"
 	"nudge/streams"
 )
@@ -52,6 +53,44 @@ func TestWarmingIsSaid(t *testing.T) {
 	}
 	if got := s.decided("12:07:00 u1 page.viewed"); strings.Contains(got, "warming") {
 		t.Errorf("when the longer window has passed: %s", got)
+	}
+}
+
+// What has no window is never warm by itself where it came later than the state: decisions name it, whatever it is of, and what is told of a customer or an
+// item says since when it has counted.
+func TestWarmingOfALifetimeIsSaid(t *testing.T) {
+	const text = "features: {item.views: {count: product.viewed}}\nrecommenders: {home: {when: {events: [product.viewed], if: item.views >= 0}, always: true, log: [item.views]}}\n"
+	s := &shop{t: t}
+	defer s.close()
+	if fault := s.start(text); fault != "" {
+		t.Fatal(fault)
+	}
+	if got := s.decided("09:00:00 u1 product.viewed p1", "09:05:00 u1 product.viewed p1"); !strings.Contains(got, "item.views") || strings.Contains(got, "warming") {
+		t.Fatalf("a new pipeline: %s", got)
+	}
+	s.restart()
+	changed := strings.Replace(text, "log: [", "log: [item.revenue, global.all, user.ever, ", 1)
+	s.change(strings.Replace(changed, "features: {", "features: {item.revenue: {sum: order.completed.amount}, global.all: {count: any}, user.ever: {count: any}, ", 1))
+	const late, since = "warming [item.revenue global.all user.ever]", "since 2026-03-01T09:05:00.000Z" // where the event clock stood
+	item := func() string {
+		x, _ := s.program.DescribeItem("p1", s.engine.ClockMS())
+		return fmt.Sprint(x.(*operators.ItemDescription).Warming)
+	}
+	if got := item(); got != "map[item.revenue:"+since+"]" {
+		t.Errorf("of the item, right after the change: %s", got)
+	}
+	if got := s.decided("10:00:00 u1 product.viewed p1"); !strings.Contains(got, late) {
+		t.Errorf("with the first event after the change: %s", got)
+	}
+	s.restart()
+	if got := s.decided("d300 10:00:00 u1 product.viewed p1"); !strings.Contains(got, late) {
+		t.Errorf("long after: %s", got)
+	}
+	if got := item(); got != "map[item.revenue:"+since+"]" {
+		t.Errorf("of the item: %s", got)
+	}
+	if got := s.program.Describe(s.program.states["u1"]).(*operators.Description).Warming; len(got) != 3 || got["user.ever"] != since || got["global.all"] != since || got["item.revenue"] != since {
+		t.Errorf("of the customer: %v", got)
 	}
 }
 

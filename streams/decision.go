@@ -105,7 +105,7 @@ type Decision struct {
 	Reasons    []Reason
 	Features   []Feature
 	Logged     []byte   // more of them, written already: members of an object, each after a comma
-	Warming    []string // of the features, those that a pipeline got later than others and that see less than their window yet
+	Warming    []string // of the features, those that a pipeline got later than others and that see less than their window yet or, without one, of a lifetime
 	Model      ModelVersion
 	Policy     string // "sha256:" and the first 8 hex digits of the definition's hash
 	Cause      Cause
