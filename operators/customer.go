@@ -273,7 +273,8 @@ func (c *Customer) addOrder(o order) (gapMS int64) {
 
 // occasions are the purchases, orders within models.SameOccasionMS of one that counts taken as one with it. What parts of a customer have counted adds up
 // when they are merged, whatever the order of merging; that an order of one part and an order of another are one purchase is seen here. While all that was
-// counted is remembered, the remembered orders say it as one stream would have; beyond that what is forgotten counts as its part had it.
+// counted is remembered, the remembered orders say it as one stream would have. Beyond that what is forgotten counts as its part had it, and the orders
+// from the first remembered one on that counted.
 func (c *Customer) occasions() models.Purchases {
 	p, _ := c.count()
 	return p
@@ -287,18 +288,23 @@ func (c *Customer) count() (p models.Purchases, counted uint32) {
 		had += int(bit(c.orders[i].counted))
 	}
 	all := had == p.Count // nothing that counts is forgotten
-	var lastMS int64
+	begun, lastMS := all, int64(0)
 	for i := range c.orders {
-		if o := &c.orders[i]; (all || o.counted) && (lastMS == 0 || o.atMS-lastMS >= models.SameOccasionMS) {
+		o := &c.orders[i]
+		begun = begun || o.counted
+		if begun && (lastMS == 0 || o.atMS-lastMS >= models.SameOccasionMS) {
 			counted |= 1 << i
 			lastMS = o.atMS
 		}
 	}
-	p.Count = max(0, p.Count-had) + bits.OnesCount32(counted)
-	if all && p.Count > 0 {
-		p.FirstMS, p.LastMS = c.orders[0].atMS, lastMS
-	} else if all {
-		p = models.Purchases{}
+	if p.Count = max(0, p.Count-had) + bits.OnesCount32(counted); p.Count == 0 {
+		return models.Purchases{}, 0
+	}
+	if all {
+		p.FirstMS = c.orders[0].atMS
+	}
+	if lastMS != 0 {
+		p.LastMS = lastMS
 	}
 	return p, counted
 }
@@ -351,7 +357,15 @@ func (c *Customer) takeBack(b feature.Return) {
 		c.orders = slices.Delete(c.orders, i, i+1)
 		c.bought = slices.DeleteFunc(c.bought, func(b seen) bool { return b.atMS == o.atMS })
 		c.spent = max(0, c.spent-o.value)
-		c.purchases.Count -= int(bit(o.counted))
+		switch p := &c.purchases; {
+		case !o.counted:
+		case i < len(c.orders) && !c.orders[i].counted: // was one with it, and counts in its place
+			c.orders[i].counted = true
+		default:
+			if p.Count--; o.atMS == p.LastMS {
+				p.LastMS = p.FirstMS
+			}
+		}
 		c.settle()
 		return
 	}
