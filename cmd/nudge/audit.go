@@ -189,7 +189,10 @@ func (c *cli) audited(audit *operators.Audit, f *auditFlags, differences int, ot
 		fmt.Fprintf(c.talk, "  %d decisions of %s the log does not lead to under this pipeline alone: another decided before it\n", strangers, f.published)
 		strangers = 0
 	}
-	for _, id := range slices.Sorted(maps.Keys(audit.Published))[:min(strangers, max(f.most, 0))] {
+	for n, id := range slices.Sorted(maps.Keys(audit.Published))[:strangers] {
+		if f.most > 0 && n == f.most {
+			break
+		}
 		fmt.Fprintf(c.out, "%s: the log does not lead to it\n", id)
 	}
 	switch {
