@@ -149,9 +149,9 @@ func (u unmarked) WriteMarker(ctx context.Context, m streams.Marker, seq uint64)
 	return 0, ctx.Err()
 }
 
-// loseEntries runs the node until windows are out that no marker covers, kills it, and takes the journal's entries of their epochs away, as a disk
+// loseEntries runs the node until more than so many windows are out that no marker covers, kills it, and takes the journal's entries of their epochs away, as a disk
 // does that lies about what it has synced. It returns a copy of the folder as the kill left it, and the epoch at which the journal ends now.
-func (l *lossy) loseEntries(t *testing.T) (whole string, end uint64) {
+func (l *lossy) loseEntries(t *testing.T, many int) (whole string, end uint64) {
 	t.Helper()
 	m, _ := l.marker(t, l.spec.App)
 	killed := l.spec
@@ -159,7 +159,7 @@ func (l *lossy) loseEntries(t *testing.T) (whole string, end uint64) {
 	r := launch(t, killed, nil)
 	r.await(t, "windows of epochs that no marker covers", func() bool {
 		if l.to == "nats" {
-			return l.messagesAfter(t, l.spec.App, m.Floor) > 20
+			return l.messagesAfter(t, l.spec.App, m.Floor) > many
 		}
 		return slices.ContainsFunc(l.out(t), func(w window) bool { return w.epoch > m.Epoch })
 	})
@@ -181,7 +181,7 @@ func TestLostEntries(t *testing.T) {
 	for _, to := range []string{"kafka", "files", "nats"} {
 		t.Run(to, func(t *testing.T) {
 			l := newLossy(t, "lost"+to, to)
-			whole, end := l.loseEntries(t)
+			whole, end := l.loseEntries(t, 20)
 			refused(t, l.spec, node.ErrForeignState, "closed", fmt.Sprintf("the journal ends at %d", end), "last entries are lost", "restore the backup", "--adopt")
 			if last := journalEnd(t, l.spec.App, l.spec.Dir); last != end {
 				t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
@@ -211,7 +211,7 @@ func TestLostEntries(t *testing.T) {
 func TestLostChange(t *testing.T) {
 	l := newLossy(t, "lostchange", "nats")
 	l.to, l.spec.WindowsTo = "kafka", "kafka"
-	_, end := l.loseEntries(t)
+	_, end := l.loseEntries(t, 20)
 	refused(t, l.spec, node.ErrForeignState, "lostchange-closed/", fmt.Sprintf("ends at %d", end), "restore the backup", "--adopt")
 	if last := journalEnd(t, l.spec.App, l.spec.Dir); last != end {
 		t.Errorf("the start that was refused has journalled epochs %d to %d", end+1, last)
@@ -243,11 +243,18 @@ func (b brokers) deleteMessage(t *testing.T, app string, seq uint64) {
 // later ones are not run again yet: the next start finds both.
 func TestFloorBelowHeld(t *testing.T) {
 	l := newLossy(t, "floor", "nats")
-	whole, _ := l.loseEntries(t)
+	whole, _ := l.loseEntries(t, 70) // of which 45 are of epochs before the checkpoint that begins below
 	l.spec.Dir, l.spec.Owner = whole, "node-"+l.spec.Dir
 	before, _ := l.marker(t, "floor")
-	behind := l.messagesAfter(t, "floor", before.Floor)
+	all, _ := l.published(t, "floor")
 	l.deleteMessage(t, "floor", before.Floor+1)
+	left, _ := l.published(t, "floor")
+	deleted := ""
+	for id := range all {
+		if _, ok := left[id]; !ok {
+			deleted = id
+		}
+	}
 	<-time.After(2 * shortest) // the server has forgotten its id
 
 	held := make(chan struct{})
@@ -268,7 +275,9 @@ func TestFloorBelowHeld(t *testing.T) {
 	r.await(t, "the message and a marker that covers it", func() bool {
 		last := m
 		m, _ = l.marker(t, "floor")
-		return l.messagesAfter(t, "floor", before.Floor) == behind && m.Epoch > before.Epoch && m.Epoch == last.Epoch
+		now, _ := l.published(t, "floor")
+		_, again := now[deleted]
+		return again && m.Epoch > before.Epoch && m.Epoch == last.Epoch
 	})
 	r.kill()
 	kill()
@@ -286,7 +295,7 @@ func TestFloorBelowHeld(t *testing.T) {
 // again, and later starts, without the operator, go on from there.
 func TestAdoptedStream(t *testing.T) {
 	l := newLossy(t, "adoptstream", "nats")
-	l.loseEntries(t)
+	l.loseEntries(t, 20)
 	before, n := l.published(t, "adoptstream")
 	l.spec.Adopt = true
 	l.run(t)
@@ -360,7 +369,7 @@ func TestAdoptedLines(t *testing.T) {
 	}
 	t.Run("lost entries", func(t *testing.T) {
 		l := newLossy(t, "adoptlost", "kafka")
-		_, end := l.loseEntries(t)
+		_, end := l.loseEntries(t, 20)
 		before := len(l.out(t))
 		l.spec.Adopt = true
 		l.run(t)
@@ -378,7 +387,7 @@ func TestAdoptedLines(t *testing.T) {
 	})
 	t.Run("files", func(t *testing.T) {
 		l := newLossy(t, "adoptfiles", "files")
-		_, end := l.loseEntries(t)
+		_, end := l.loseEntries(t, 20)
 		l.spec.Adopt = true
 		refused(t, l.spec, files.ErrOtherJournal, "closed.jsonl", "move it away")
 		if err := os.Rename(filepath.Join(l.folder, "closed.jsonl"), filepath.Join(l.folder, "before.jsonl")); err != nil {
