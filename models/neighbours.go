@@ -446,7 +446,7 @@ type metItem struct {
 
 // mostMet puts an item to its place in a list of those that most sessions have met, of all times.
 func (m *Neighbours) mostMet(list []metItem, item Item, most int) []metItem {
-	if int(item.Row()) >= len(m.items) || m.items[item.Row()].item != item {
+	if int(item.Row()) >= len(m.items) || m.items[item.Row()].item != item || m.items[item.Row()].met == 0 {
 		return list
 	}
 	x := metItem{item, m.items[item.Row()].met}

@@ -111,7 +111,7 @@ func (p *Program) Fold(t *engine.Turn) {
 	}
 	s.noOrder = !p.meetOrder(t, c)
 	p.take(t, c, s)
-	p.react(t, c, s)
+	p.react(t, c)
 	if p.choices != nil {
 		p.choose(t, c, s)
 	}

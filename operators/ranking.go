@@ -321,29 +321,33 @@ func (p *Program) settle(c *Customer, s *scratch, k int) {
 }
 
 // react takes in what the customer did with what was shown.
-func (p *Program) react(t *engine.Turn, c *Customer, s *scratch) {
+func (p *Program) react(t *engine.Turn, c *Customer) {
 	e := t.Event
 	switch e.Type {
 	case streams.DecisionShown:
 		p.seeList(t, c)
 	case streams.DecisionClicked:
-		p.clickList(t, c, s)
+		p.clickList(t, c)
 	case streams.ProductViewed, streams.ProductClicked, streams.ProductAdded:
 		if e.Decision != "" { // that led to it
-			p.clickList(t, c, s)
+			p.clickList(t, c)
 		}
 	}
-	switch e.Type {
-	case streams.ProductAdded, streams.OrderCompleted:
-		for k := range c.impressions {
-			x := &c.impressions[k]
-			r := p.ranked[x.decider]
-			if r == nil || (r.Rank.Goal == goalClick) || (r.Rank.Goal == goalCart) != (e.Type == streams.ProductAdded) || t.NowMS > x.atMS+r.within {
-				continue
-			}
-			for i := range e.Lines {
-				x.win(hashItem(e.Lines[i].ID))
-			}
+	if e.Type == streams.ProductAdded || e.Type == streams.OrderCompleted {
+		p.winLists(t, c)
+	}
+}
+
+// winLists takes in that items were put into the cart or ordered, for the lists of which that is the goal.
+func (p *Program) winLists(t *engine.Turn, c *Customer) {
+	for k := range c.impressions {
+		x := &c.impressions[k]
+		r := p.ranked[x.decider]
+		if r == nil || r.Rank.Goal == goalClick || (r.Rank.Goal == goalCart) != (t.Event.Type == streams.ProductAdded) || t.NowMS > x.atMS+r.within {
+			continue
+		}
+		for i := range t.Event.Lines {
+			x.win(hashItem(t.Event.Lines[i].ID))
 		}
 	}
 }
@@ -396,7 +400,7 @@ func (p *Program) seeList(t *engine.Turn, c *Customer) {
 }
 
 // clickList takes in that items of a list were clicked. Of a list of several a click that names none says too little: nothing is learned from it.
-func (p *Program) clickList(t *engine.Turn, c *Customer, s *scratch) {
+func (p *Program) clickList(t *engine.Turn, c *Customer) {
 	e := t.Event
 	for i := range e.Lines {
 		if p.remembersSeen {
@@ -408,17 +412,18 @@ func (p *Program) clickList(t *engine.Turn, c *Customer, s *scratch) {
 		return
 	}
 	x := &c.impressions[k]
-	switch {
-	case len(e.Lines) == 0 && len(x.items) > 1:
+	if len(e.Lines) == 0 && len(x.items) > 1 {
 		t.Count(countedUnnamedClick)
-		c.dropImpression(k)
-		return
-	case r == nil || r.Rank.Goal != goalClick:
-		t.Count(countedClicked)
+		if r != nil && r.Rank.Goal == goalClick {
+			c.dropImpression(k)
+		}
 		return
 	}
 	t.Count(countedClicked)
-	if len(e.Lines) == 0 && len(x.items) == 1 {
+	if r == nil || r.Rank.Goal != goalClick {
+		return
+	}
+	if len(e.Lines) == 0 && len(x.items) == 1 { // none where all of it was pinned
 		x.win(x.items[0].hash)
 	}
 	for i := range e.Lines {
